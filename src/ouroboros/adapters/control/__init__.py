@@ -1,0 +1,1 @@
+"""The control plane's own PostgreSQL database: schema, connections and named statements."""

@@ -1,0 +1,1 @@
+"""Values and rules of Ouroboros: standard library only, no input or output."""

@@ -1,0 +1,176 @@
+"""Configuration: the environment, read once into a frozen value.
+
+It is apart from the composition root because the command line needs it and must stay light.
+All problems are reported together, each with its key; an unknown `OUROBOROS_…` key is a problem,
+since a misspelled limit is a limit that is not there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ouroboros.domain.errors import BadInput
+from ouroboros.domain.identifiers import DEFAULT_BRANCH_PREFIX
+from ouroboros.domain.lease import DEFAULT_TTL_S
+from ouroboros.domain.slot import (
+    DEFAULT_API_PORT_BASE,
+    DEFAULT_SLOT_IDS,
+    DEFAULT_WEB_PORT_BASE,
+    SlotPool,
+    make_pool,
+)
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. Times are in seconds (`_s`), sizes in bytes (`_bytes`)."""
+
+    home: Path
+    """The checkout or installed release: holds `infra/`, `scripts/` and `examples/`."""
+    state_dir: Path
+    pool: SlotPool
+    api_port: int
+    caddy_port: int
+    control_dsn: str | None
+    """Set: an external PostgreSQL, administered through this URL. Unset: our own."""
+    pg_bin: Path | None
+    url: str | None
+    """A remote control plane for the command line; unset: the local one."""
+    seeds_dir: Path
+    snapshots_dir: Path
+    branch_prefix: str
+    lease_ttl_s: int
+    claim_ttl_s: int
+    """How long a slot granted to a waiting run is kept for it before the next run gets it."""
+    build_time_limit_s: int
+    build_output_limit_bytes: int
+    ready_time_limit_s: int
+    keep_releases: int
+    pool_depth: int
+    """How many standbys are kept ready per slot (0 or 1)."""
+
+    @property
+    def local(self) -> bool:
+        """Whether this installation starts its own PostgreSQL and supervises its processes."""
+        return self.control_dsn is None
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, locks and process records; empty after `ouroboros down`."""
+        return self.state_dir / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        """One log file per process of ours."""
+        return self.state_dir / "logs"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Generated passwords, mode 0700."""
+        return self.state_dir / "secrets"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the configuration from an environment.
+
+    Raises `invalid_configuration` naming every bad or unknown key at once.
+    """
+    reader = _Reader(environ)
+    home = reader.path("OUROBOROS_HOME", _CHECKOUT)
+    pool = reader.pool()
+    settings = Settings(
+        home=home,
+        state_dir=reader.path("OUROBOROS_STATE_DIR", home / ".ouroboros"),
+        pool=pool,
+        api_port=reader.number("OUROBOROS_API_PORT", 8000, 1024, 65535),
+        caddy_port=reader.number("OUROBOROS_CADDY_PORT", 8088, 1024, 65535),
+        control_dsn=reader.text("OUROBOROS_CONTROL_DSN"),
+        pg_bin=reader.optional_path("OUROBOROS_PG_BIN"),
+        url=reader.text("OUROBOROS_URL"),
+        seeds_dir=reader.path("OUROBOROS_SEEDS_DIR", home / "infra/db/preview/seeds"),
+        snapshots_dir=reader.path("OUROBOROS_SNAPSHOTS_DIR", home / "infra/db/preview/snapshots"),
+        branch_prefix=reader.text("OUROBOROS_BRANCH_PREFIX") or DEFAULT_BRANCH_PREFIX,
+        lease_ttl_s=reader.number("OUROBOROS_LEASE_TTL_S", DEFAULT_TTL_S, 1, 30 * 86400),
+        claim_ttl_s=reader.number("OUROBOROS_CLAIM_TTL_S", 300, 1, 86400),
+        build_time_limit_s=reader.number("OUROBOROS_BUILD_TIME_LIMIT_S", 900, 1, 86400),
+        build_output_limit_bytes=reader.number(
+            "OUROBOROS_BUILD_OUTPUT_LIMIT_BYTES", 64 << 20, 1024, 1 << 40
+        ),
+        ready_time_limit_s=reader.number("OUROBOROS_READY_TIME_LIMIT_S", 60, 1, 3600),
+        keep_releases=reader.number("OUROBOROS_KEEP_RELEASES", 3, 1, 1000),
+        pool_depth=reader.number("OUROBOROS_POOL_DEPTH", 1, 0, 1),
+    )
+    reader.finish()
+    return settings
+
+
+class _Reader:
+    """Collects problems instead of stopping at the first."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._known: set[str] = set()
+        self._problems: dict[str, str] = {}
+
+    def text(self, key: str) -> str | None:
+        self._known.add(key)
+        return self._environ.get(key) or None
+
+    def path(self, key: str, default: Path) -> Path:
+        return self._absolute(key) or default
+
+    def optional_path(self, key: str) -> Path | None:
+        return self._absolute(key)
+
+    def number(self, key: str, default: int, least: int, most: int) -> int:
+        text = self.text(key)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            self._problems[key] = f"{text[:40]!r} is not a whole number from {least} to {most}"
+            return default
+        return int(text)
+
+    def pool(self) -> SlotPool:
+        numbers = {
+            "web_port_base": self.number(
+                "OUROBOROS_WEB_PORT_BASE", DEFAULT_WEB_PORT_BASE, 1023, 65534
+            ),
+            "api_port_base": self.number(
+                "OUROBOROS_API_PORT_BASE", DEFAULT_API_PORT_BASE, 1023, 65534
+            ),
+        }
+        ids = self.text("SLOT_IDS_CSV") or DEFAULT_SLOT_IDS
+        domain = self.text("OUROBOROS_DOMAIN") or "localhost"
+        return self._collect(lambda: make_pool(ids, domain, **numbers)) or make_pool()
+
+    def finish(self) -> None:
+        for key in self._environ:
+            if key.startswith("OUROBOROS_") and key not in self._known:
+                self._problems[key] = "is not a setting of Ouroboros"
+        if self._problems:
+            listed = "; ".join(f"{key}: {text}" for key, text in sorted(self._problems.items()))
+            raise BadInput(
+                "invalid_configuration",
+                listed,
+                "docs/configuration.md lists every key",
+                {"problems": self._problems},
+            )
+
+    def _absolute(self, key: str) -> Path | None:
+        text = self.text(key)
+        if text is None:
+            return None
+        if "\0" in text:
+            self._problems[key] = "holds a NUL"
+            return None
+        return Path(text).expanduser().absolute()
+
+    def _collect(self, make: Callable[[], SlotPool]) -> SlotPool | None:
+        try:
+            return make()
+        except BadInput as error:
+            self._problems[str(error.details["key"])] = error.message.partition(": ")[2]
+            return None
