@@ -76,9 +76,10 @@ END $$;
 CREATE TRIGGER slots_fence BEFORE UPDATE OR DELETE ON slots
     FOR EACH ROW EXECUTE FUNCTION slots_keep_their_fence();
 
+CREATE SEQUENCE publish_numbers;
 CREATE TABLE publishes (
-    publish_id text PRIMARY KEY,
-    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    seq bigint NOT NULL UNIQUE DEFAULT nextval('publish_numbers'),
+    publish_id text PRIMARY KEY GENERATED ALWAYS AS ('p' || seq::text) STORED,
     run_id text NOT NULL REFERENCES runs,
     slot_id text NOT NULL REFERENCES slots,
     fence bigint NOT NULL CHECK (fence > 0),
@@ -97,6 +98,7 @@ CREATE TABLE publishes (
     details jsonb NOT NULL DEFAULT '{}',
     CHECK ((state IN ('queued', 'running')) = (finished_at IS NULL))
 );
+ALTER TABLE slots ADD FOREIGN KEY (live_publish) REFERENCES publishes;
 CREATE UNIQUE INDEX one_running_publish_per_slot ON publishes (slot_id) WHERE state = 'running';
 CREATE INDEX publishes_queue ON publishes (seq) WHERE state = 'queued';
 CREATE INDEX publishes_by_slot ON publishes (slot_id, seq DESC);
@@ -170,8 +172,9 @@ CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events
 """
 
 _DOWN = """
+ALTER TABLE slots DROP COLUMN live_publish;
 DROP TABLE events, preview_db_resets, artifacts, publish_steps, publishes, slots, runs, hosts;
-DROP SEQUENCE queue_order;
+DROP SEQUENCE queue_order, publish_numbers;
 DROP FUNCTION slots_keep_their_fence, events_are_append_only;
 """
 

@@ -1,0 +1,83 @@
+"""Finding out what an application is: its `preview.toml`, or the conventional layout.
+
+Reads branch files, so it follows no symlink and reads no more than a configuration can be.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from ouroboros.domain.application import (
+    FILE_NAME,
+    Application,
+    Backend,
+    Frontend,
+    parse_application,
+)
+from ouroboros.domain.errors import BadInput
+
+_LIMIT_BYTES = 256 * 1024
+
+
+def read_application(worktree: Path) -> Application:
+    """The application in a worktree; raises `invalid_preview_toml`, `application_not_recognised`.
+
+    The convention (docs/preview-toml.md): `frontend/` with npm and Vite, `backend/` with uv,
+    `app.main:app` and, when there is an `alembic.ini`, Alembic.
+    """
+    text = read_regular_file(worktree, FILE_NAME)
+    if text is not None:
+        return parse_application(text)
+    frontend = _has(worktree, "frontend/package.json")
+    backend = _has(worktree, "backend/pyproject.toml")
+    if not frontend and not backend:
+        raise BadInput(
+            "application_not_recognised",
+            "there is no preview.toml, and neither frontend/package.json nor "
+            "backend/pyproject.toml",
+            "add a preview.toml: docs/preview-toml.md",
+        )
+    return Application(
+        Frontend("frontend", ("npm", "ci"), ("npm", "run", "build"), "dist", "package-lock.json")
+        if frontend
+        else None,
+        Backend(
+            ("{asgi}", "app.main:app"),
+            "backend",
+            ("uv", "sync", "--frozen", "--no-dev"),
+            "socket",
+        )
+        if backend
+        else None,
+        (".venv/bin/alembic", "upgrade", "head") if _has(worktree, "backend/alembic.ini") else (),
+        "backend",
+        heartbeat_smoke=backend,
+    )
+
+
+def read_regular_file(root: Path, relative: str) -> str | None:
+    """A small regular file below `root`, or None; raises `invalid_preview_toml` for a link."""
+    path = root / relative
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BadInput(
+            "invalid_preview_toml", f"{relative} cannot be read: {error.strerror}"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise BadInput("invalid_preview_toml", f"{relative} is not a regular file")
+        data = file.read(_LIMIT_BYTES + 1)
+    try:
+        if len(data) <= _LIMIT_BYTES:
+            return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    raise BadInput("invalid_preview_toml", f"{relative} is too large or not UTF-8")
+
+
+def _has(worktree: Path, relative: str) -> bool:
+    path = worktree / relative
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()

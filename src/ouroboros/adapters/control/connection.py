@@ -1,0 +1,77 @@
+"""Connections to the control plane: a pool whose sessions cannot hold a lock for ever.
+
+A worker that is stopped inside a transaction would block every claimant, so each session has
+limits (FACTS: `idle_in_transaction_session_timeout`, `lock_timeout` far below the lease's TTL).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from ouroboros.domain.errors import Unhealthy
+
+ControlConnection = psycopg.Connection[DictRow]
+ControlPool = ConnectionPool[ControlConnection]
+
+_SESSION = (
+    "-c lock_timeout=10s -c idle_in_transaction_session_timeout=15s"
+    " -c statement_timeout=60s -c timezone=UTC"
+)
+_GONE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+
+def open_pool(dsn: str, application_name: str, max_size: int = 16) -> ControlPool:
+    """Open a pool of autocommit connections; statements that belong together say `transaction`.
+
+    The pool connects in the background: a PostgreSQL that is not there yet is no error here.
+    """
+    return ConnectionPool(
+        dsn,
+        min_size=1,
+        max_size=max_size,
+        timeout=10.0,
+        kwargs={
+            "row_factory": dict_row,
+            "autocommit": True,
+            "options": _SESSION,
+            "application_name": application_name,
+        },
+        check=ConnectionPool.check_connection,
+        open=True,
+        connection_class=psycopg.Connection[DictRow],
+    )
+
+
+@contextmanager
+def control(pool: ControlPool) -> Iterator[ControlConnection]:
+    """Borrow a connection; raises `control_plane_unreachable` when PostgreSQL is not there."""
+    try:
+        with pool.connection() as connection:
+            yield connection
+    except psycopg.errors.LockNotAvailable as error:
+        raise Unhealthy(
+            "control_plane_busy",
+            "a row of the control plane stayed locked for 10 s",
+            "try again; ouroboros status shows what is running",
+        ) from error
+    except _GONE as error:
+        raise unreachable(error) from error
+
+
+@contextmanager
+def transaction(pool: ControlPool) -> Iterator[ControlConnection]:
+    """Borrow a connection with a transaction open; all of it happens or none."""
+    with control(pool) as connection, connection.transaction():
+        yield connection
+
+
+def unreachable(error: Exception) -> Unhealthy:
+    """The error for a control plane that does not answer."""
+    return Unhealthy(
+        "control_plane_unreachable",
+        f"the control plane's PostgreSQL does not answer ({type(error).__name__})",
+        "ouroboros status; then ouroboros up",
+    )

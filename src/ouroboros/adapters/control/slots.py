@@ -1,0 +1,135 @@
+"""Reading the slots: the list that people, workers and the dashboard look at, and slot locks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ouroboros.adapters.control.connection import ControlPool, control
+from ouroboros.domain.errors import Refused
+from ouroboros.domain.slot import Slot, SlotPool
+
+_LIST = """
+    SELECT s.slot_id, s.slot_num, s.lease_state, s.run_id, s.fence, s.leased_at, s.heartbeat_at,
+        s.expires_at, s.claimed, s.changed_at, r.branch,
+        live.publish_id AS live_publish, live.commit_sha, live.finished_at AS published_at,
+        latest.publish_id AS latest_publish, latest.state AS latest_state, latest.failed_step,
+        reset.id AS reset_id, reset.strategy, reset.seed_version, reset.snapshot_version,
+        reset.details ->> 'fingerprint' AS database_fingerprint
+    FROM slots s
+    LEFT JOIN runs r ON r.run_id = s.run_id
+    LEFT JOIN publishes live ON live.publish_id = s.live_publish
+    LEFT JOIN LATERAL (
+        SELECT * FROM publishes p WHERE p.slot_id = s.slot_id AND p.fence = s.fence
+            AND p.run_id = s.run_id ORDER BY p.seq DESC LIMIT 1
+    ) latest ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM preview_db_resets d WHERE d.slot_id = s.slot_id
+            AND d.reset_status = 'completed' ORDER BY d.id DESC LIMIT 1
+    ) reset ON true
+    WHERE s.in_pool ORDER BY s.slot_num
+"""
+_QUEUE = """
+    SELECT row_number() OVER (ORDER BY priority DESC, queue_seq) AS position, run_id, branch,
+        priority, waiting_since
+    FROM runs WHERE state = 'waiting' ORDER BY priority DESC, queue_seq
+"""
+_HOLDER = "SELECT run_id, fence FROM slots WHERE slot_id = %(slot_id)s AND lease_state = 'leased'"
+_LATEST_RESET = """
+    SELECT * FROM preview_db_resets WHERE slot_id = %(slot_id)s ORDER BY id DESC LIMIT 1
+"""
+_TRY_WORK = "SELECT pg_try_advisory_lock(%(space)s, %(number)s) AS locked"
+_END_WORK = "SELECT pg_advisory_unlock(%(space)s, %(number)s)"
+_WORK_SPACE = 0x0B0B
+
+
+class SlotReader:
+    """Queries over the slots; none changes anything."""
+
+    def __init__(self, pool: ControlPool, slots: SlotPool) -> None:
+        self._pool = pool
+        self._slots = slots
+
+    def list(self) -> list[dict[str, Any]]:
+        """One document per slot of the pool, in the order of their numbers."""
+        with control(self._pool) as db:
+            rows = db.execute(_LIST).fetchall()
+        known = {slot.id: slot for slot in self._slots}
+        return [_present(known[row["slot_id"]], row) for row in rows if row["slot_id"] in known]
+
+    def get(self, slot: Slot) -> dict[str, Any]:
+        """The document of one slot."""
+        return next(document for document in self.list() if document["slot_id"] == slot.id)
+
+    def queue(self) -> list[dict[str, Any]]:
+        """The waiting runs, next one first."""
+        with control(self._pool) as db:
+            return db.execute(_QUEUE).fetchall()
+
+    def holder(self, slot: Slot) -> tuple[str, int] | None:
+        """The run and fence that hold a slot now; None when it is free."""
+        with control(self._pool) as db:
+            row = db.execute(_HOLDER, {"slot_id": slot.id}).fetchone()
+        return (row["run_id"], row["fence"]) if row else None
+
+    def latest_reset(self, slot: Slot) -> dict[str, Any] | None:
+        """The newest row of `preview_db_resets` of a slot."""
+        with control(self._pool) as db:
+            return db.execute(_LATEST_RESET, {"slot_id": slot.id}).fetchone()
+
+    @contextmanager
+    def exclusive_work(self, slot: Slot) -> Iterator[None]:
+        """Let one process at a time empty, reset or migrate a slot; raises `slot_busy`.
+
+        A session lock of PostgreSQL: a process that dies gives it back by dying.
+        """
+        key = {"space": _WORK_SPACE, "number": slot.number}
+        with control(self._pool) as db:
+            row = db.execute(_TRY_WORK, key).fetchone()
+            if row is None or not row["locked"]:
+                raise Refused(
+                    "slot_busy",
+                    f"another command is resetting or migrating {slot.id}",
+                    "try again when it is done; ouroboros status shows it",
+                    {"slot_id": slot.id},
+                )
+            try:
+                yield
+            finally:
+                db.execute(_END_WORK, key)
+
+
+def _present(slot: Slot, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "slot_id": slot.id,
+        "state": _state(row),
+        "run_id": row["run_id"],
+        "branch": row["branch"],
+        "lease_state": row["lease_state"],
+        "leased_at": row["leased_at"],
+        "heartbeat_at": row["heartbeat_at"],
+        "expires_at": row["expires_at"],
+        "fence": row["fence"],
+        "publish_id": row["live_publish"],
+        "commit_sha": row["commit_sha"],
+        "published_at": row["published_at"],
+        "latest_publish": row["latest_publish"],
+        "failed_step": row["failed_step"],
+        "url": slot.preview_url,
+        "web_port": slot.web_port,
+        "api_port": slot.api_port,
+        "db_name": slot.database.name,
+        "strategy": row["strategy"],
+        "seed_version": row["seed_version"],
+        "snapshot_version": row["snapshot_version"],
+        "database_fingerprint": row["database_fingerprint"],
+    }
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["lease_state"] != "leased":
+        return "free"
+    if row["latest_state"] in ("queued", "running"):
+        return "building"
+    if row["latest_state"] == "failed":
+        return "failed"
+    return "ready" if row["live_publish"] else "leased"

@@ -1,0 +1,92 @@
+"""Roles: who exists in the cluster of the slots' databases, and what each may do.
+
+- the admin owns every database and makes roles, but is no superuser;
+- `app_owner` (no login) owns every object inside the slots' databases, so a clone fits any slot;
+- each slot has one login role, named like its database, that acts as `app_owner`;
+- the loader builds seeds in a database named like itself, and can enter nothing else.
+"""
+
+from collections.abc import Collection, Mapping
+
+from ouroboros.domain.slot import SlotDatabase
+from ouroboros.plans.postgres_config import ADMIN, CONTROL_DATABASE, LOADER, OWNER
+from ouroboros.plans.sql import Statement, Text, statement
+
+SLOT_CONNECTIONS = 20
+# A forgotten transaction holds back vacuum and migrations; a runaway query holds a core.
+_SLOT_SETTINGS = (
+    ("role", OWNER),
+    ("idle_in_transaction_session_timeout", "5min"),
+    ("statement_timeout", "15min"),
+)
+_SLOT_LOGIN = (
+    "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT "
+    f"CONNECTION LIMIT {SLOT_CONNECTIONS} VALID UNTIL 'infinity'"
+)
+
+
+def admin_by_superuser(existing: Collection[str], verifier: str) -> list[Statement]:
+    """What only our own cluster's superuser does: the admin role, and closing what is open.
+
+    `verifier` is the admin's password as a SCRAM verifier, so no password reaches a log.
+    """
+    login = "LOGIN NOSUPERUSER CREATEDB CREATEROLE NOREPLICATION NOBYPASSRLS"
+    verb = "ALTER" if ADMIN in existing else "CREATE"
+    return [
+        statement(f"{verb} ROLE {{}} {login} PASSWORD {{}}", ADMIN, Text(verifier)),
+        statement("GRANT pg_signal_backend TO {}", ADMIN),
+        statement("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC"),
+    ]
+
+
+def control_database(databases: Collection[str], name: str = CONTROL_DATABASE) -> list[Statement]:
+    """The control plane's database, which nobody but the admin enters."""
+    made = [] if name in databases else [statement("CREATE DATABASE {} OWNER {}", name, ADMIN)]
+    return [*made, statement("REVOKE ALL ON DATABASE {} FROM PUBLIC", name)]
+
+
+def roles_by_admin(
+    existing: Collection[str],
+    admin: str,
+    loader_verifier: str,
+    slots: Mapping[SlotDatabase, str],
+) -> list[Statement]:
+    """The roles that the admin makes: owner, loader and one per slot (with its verifier)."""
+    statements = []
+    if OWNER not in existing:
+        statements.append(statement("CREATE ROLE {} NOLOGIN", OWNER))
+        statements.append(statement("GRANT {} TO {}", OWNER, admin))
+    verb = "ALTER" if LOADER in existing else "CREATE"
+    statements += [
+        statement(
+            f"{verb} ROLE {{}} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
+            "CONNECTION LIMIT 12 PASSWORD {}",
+            LOADER,
+            Text(loader_verifier),
+        ),
+        statement("GRANT {} TO {}", OWNER, LOADER),
+        statement("ALTER ROLE {} RESET ALL", LOADER),
+        statement("ALTER ROLE {} SET role = {}", LOADER, Text(OWNER)),
+    ]
+    for database, verifier in slots.items():
+        if database.role not in existing:
+            statements.append(statement("CREATE ROLE {}", database.role))
+            statements.append(statement("GRANT {} TO {}", OWNER, database.role))
+        statements += assert_slot_role(database, verifier)
+    return statements
+
+
+def assert_slot_role(database: SlotDatabase, verifier: str) -> list[Statement]:
+    """Bring a slot's role back to what it must be; part of every reset, in its transaction.
+
+    A role may change its own password and settings, and they outlive its database.
+    """
+    role = database.role
+    return [
+        statement(f"ALTER ROLE {{}} {_SLOT_LOGIN} PASSWORD {{}}", role, Text(verifier)),
+        statement("ALTER ROLE {} RESET ALL", role),
+        *(
+            statement(f"ALTER ROLE {{}} SET {key} = {{}}", role, Text(value))
+            for key, value in _SLOT_SETTINGS
+        ),
+    ]

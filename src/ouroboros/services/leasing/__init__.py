@@ -1,0 +1,1 @@
+"""Leasing: giving slots to runs, keeping them, and taking them back."""

@@ -1,0 +1,169 @@
+"""Allocate: lock a slot for a run and bring its database to a known state, as one flow.
+
+A slot is emptied when the next run enters it, not when the last one left: a release never waits
+on a teardown, and a teardown that failed cannot be forgotten. When the reset fails nothing stays
+leased.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ouroboros.adapters.control.leases import Claim, LeaseStore
+from ouroboros.adapters.control.slots import SlotReader
+from ouroboros.adapters.web_roots import WebRoots
+from ouroboros.domain.errors import PreviewError, Refused, WaitingForSlot
+from ouroboros.domain.lease import Lease, Waiting
+from ouroboros.domain.reset import Source
+from ouroboros.ports import BackendRuntime
+from ouroboros.services.databases import SlotDatabases
+
+Wakeup = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """A run that holds a slot whose database stands in the state it asked for."""
+
+    lease: Lease
+    already_held: bool
+    reset: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Allocator:
+    """The use case with what it needs."""
+
+    leases: LeaseStore
+    slots: SlotReader
+    databases: SlotDatabases
+    backends: BackendRuntime
+    web_roots: WebRoots
+
+    def plan(self, run_id: str, source: Source) -> dict[str, Any]:
+        """What `allocate` would do now; changes nothing."""
+        steps = [f"check that {_named(source)} exists"]
+        free = [slot for slot in self.slots.list() if slot["state"] == "free"]
+        held = [slot for slot in self.slots.list() if slot["run_id"] == run_id]
+        found = self.databases.check(source)
+        if held:
+            steps.append(f"answer with {held[0]['slot_id']}, which the run holds already")
+        elif free:
+            steps.append(f"lease {free[0]['slot_id']} to {run_id} with the next fence")
+            steps.append(f"stop what the last run left and reset {free[0]['db_name']}")
+        else:
+            steps.append(f"no slot is free: {run_id} would wait behind {len(self.slots.queue())}")
+        return {"steps": steps, "source": found}
+
+    def allocate(
+        self,
+        run_id: str,
+        branch: str,
+        source: Source,
+        *,
+        priority: int = 0,
+        wait_s: float = 0.0,
+        wake: Wakeup = time.sleep,
+    ) -> Allocation:
+        """Give the run a slot, or raise `waiting_for_slot` after `wait_s` seconds.
+
+        Idempotent per run: a run that holds a slot gets the same one, and its database is not
+        reset again. `wake(seconds)` returns early when a slot may have become free.
+        """
+        self.databases.check(source)
+        self.leases.enqueue(run_id, branch, priority)
+        self.leases.turn()
+        deadline = time.monotonic() + wait_s
+        while (claim := self.leases.claim(run_id)) is None:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise _waiting(self.leases.waiting(run_id))
+            wake(min(remaining, 2.0))
+            self.leases.enqueue(run_id, branch, priority)
+            self.leases.turn()
+        if claim.is_reset:
+            return Allocation(claim.lease, already_held=True, reset=self._last_reset(claim))
+        return self._enter(claim.lease, source)
+
+    def _enter(self, lease: Lease, source: Source) -> Allocation:
+        with self.slots.exclusive_work(lease.slot):
+            claim = self.leases.claim(lease.run_id)
+            if claim is None:
+                raise Refused(
+                    "lease_lost",
+                    f"run {lease.run_id} lost {lease.slot.id} before it was reset",
+                    "allocate again",
+                )
+            if claim.is_reset:
+                return Allocation(claim.lease, already_held=True, reset=self._last_reset(claim))
+            try:
+                self._empty(claim.lease)
+                report = self.databases.reset(
+                    lease.slot, source, run_id=lease.run_id, fence=lease.fence
+                )
+                self.leases.mark_reset(lease)
+            except PreviewError as error:
+                self._give_back(lease, error)
+                raise
+        return Allocation(
+            claim.lease,
+            already_held=False,
+            reset={
+                "id": report.reset_id,
+                "status": "completed",
+                "strategy": source.strategy,
+                "seed_version": source.seed_version,
+                "snapshot_version": source.snapshot_version,
+                "path": report.path,
+                "fingerprint": report.fingerprint,
+                "duration_ms": round(report.duration_ms, 1),
+            },
+        )
+
+    def _empty(self, lease: Lease) -> None:
+        """Take away what the last run left: its page and its processes."""
+        with self.leases.under_fence(lease.slot, lease.fence):
+            self.web_roots.clear(lease.slot)
+            self.web_roots.tell(lease.slot, "building", run_id=lease.run_id, step="reset")
+        self.backends.stop(lease.slot, lease.fence)
+
+    def _give_back(self, lease: Lease, error: PreviewError) -> None:
+        error.details.setdefault("slot_id", lease.slot.id)
+        error.details["leased"] = False
+        with suppress(Refused):
+            self.leases.release(lease.slot, lease.run_id, reason=error.code)
+        self.web_roots.tell(lease.slot, "free")
+
+    def _last_reset(self, claim: Claim) -> dict[str, Any]:
+        row = self.slots.latest_reset(claim.lease.slot) or {}
+        return {
+            "id": row.get("id"),
+            "status": row.get("reset_status"),
+            "strategy": row.get("strategy"),
+            "seed_version": row.get("seed_version"),
+            "snapshot_version": row.get("snapshot_version"),
+            "fingerprint": (row.get("details") or {}).get("fingerprint"),
+        }
+
+
+def _named(source: Source) -> str:
+    return f"{source.strategy} {source.version}"
+
+
+def _waiting(waiting: Waiting) -> WaitingForSlot:
+    return WaitingForSlot(
+        "waiting_for_slot",
+        f"every slot is taken; {waiting.run_id} is number {waiting.position} in the queue",
+        "add --wait, or ask again: the place in the queue is kept",
+        {
+            "run_id": waiting.run_id,
+            "queue_reason": "WAITING_FOR_SLOT",
+            "position": waiting.position,
+            "holders": [
+                {"slot_id": h.slot_id, "run_id": h.run_id, "expires_at": h.expires_at}
+                for h in waiting.holders
+            ],
+        },
+    )
