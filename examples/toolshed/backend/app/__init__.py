@@ -1,0 +1,1 @@
+"""Toolshed: the desk of a neighbourhood tool library."""
