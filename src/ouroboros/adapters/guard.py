@@ -1,0 +1,374 @@
+"""The guard: the parent of one process, which outlives nobody and leaves nobody behind.
+
+Decides how a process is started and how everything it forked is ended. It is apart, imports
+nothing of the house and runs as a script of its own (`python -I -S guard.py FD`), because it
+must still do its work when the process that asked for it was killed with SIGKILL.
+
+The guard is a child subreaper (prctl(2)): a descendant that double-forks or calls setsid is
+reparented to it and cannot leave. Its control socket is a pipe to whoever started it: JSON lines
+in both directions, and end of file means that the starter is gone, so everything is ended.
+
+To the guard: the specification, then `{"do": "stop"}`, `{"do": "kill"}`, `{"do": "signal",
+"signal": N}`. From it: `started` (pid), `failed` (stage, errno), `exited` (status, as a shell
+counts it: 128 + signal), `done` (the pids that could not be ended; normally none).
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_FIRST_PASSED_FD = 3
+_FD_OUT_OF_THE_WAY = 100
+_READ_BYTES = 65536
+_UNKILLABLE_AFTER_S = 10.0
+
+
+class ProcessEntry(NamedTuple):
+    """One line of the process table. `started` is in clock ticks since boot (proc(5), field 22)."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    started: int
+
+
+def read_process(pid: int) -> ProcessEntry | None:
+    """The process with this id, or None when there is none (any more)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib would double the start-up time
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return ProcessEntry(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def list_processes() -> Iterator[ProcessEntry]:
+    """Every process that this process can see."""
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if name.isdigit():
+            entry = read_process(int(name))
+            if entry is not None:
+                yield entry
+
+
+def list_descendants(ancestor: int) -> list[ProcessEntry]:
+    """Every live descendant of a process; zombies are left out, they only wait to be reaped."""
+    children: dict[int, list[ProcessEntry]] = {}
+    for entry in list_processes():
+        children.setdefault(entry.parent, []).append(entry)
+    found: list[ProcessEntry] = []
+    queue = [ancestor]
+    while queue:
+        offspring = children.pop(queue.pop(), [])
+        queue.extend(entry.pid for entry in offspring)
+        found.extend(entry for entry in offspring if entry.state not in "ZX")
+    return found
+
+
+def send_signal(entry: ProcessEntry, number: int) -> None:
+    """Signal exactly this process; nothing happens when its id belongs to another by now."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        pidfd = os.pidfd_open(entry.pid)
+        try:
+            now = read_process(entry.pid)
+            if now is not None and now.started == entry.started:
+                signal.pidfd_send_signal(pidfd, number)
+        finally:
+            os.close(pidfd)
+
+
+def set_child_subreaper() -> None:
+    """Let orphans among our descendants be reparented to this process (prctl(2))."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+class _Log:
+    """A size-capped log file: `path` and one older generation, `path.1`.
+
+    Two guards may write one log while a candidate takes over; each notices that the other has
+    turned the page. A full disk loses output and never stops the process that writes it.
+    """
+
+    def __init__(self, path: str, limit_bytes: int) -> None:
+        self._path = path
+        self._limit_bytes = limit_bytes
+        self._fd = -1
+
+    def write(self, chunk: bytes) -> None:
+        try:
+            self._turn_page_if_full()
+            os.write(self._fd, chunk)
+        except OSError:
+            self._close()
+
+    def _turn_page_if_full(self) -> None:
+        if self._fd >= 0 and not self._is_current():
+            self._close()
+        if self._fd < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._fd = os.open(self._path, flags, 0o600)
+        if os.fstat(self._fd).st_size >= self._limit_bytes:
+            os.replace(self._path, self._path + ".1")  # noqa: PTH105
+            self._close()
+            self._turn_page_if_full()
+
+    def _is_current(self) -> bool:
+        try:
+            return os.stat(self._path).st_ino == os.fstat(self._fd).st_ino  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class _Guard:
+    """Watches one process from its start until nothing of it is left."""
+
+    def __init__(self, control: int, unread: bytes, spec: dict[str, Any]) -> None:
+        self._control = control
+        self._unread = unread
+        self._spec = spec
+        self._main = 0
+        self._exited = False
+        self._kill_at: float | None = None
+        self._output = -1
+        self._log = _Log(spec["log"], spec["log_limit_bytes"]) if spec["log"] else None
+        self._poll = select.poll()
+        self._signals = _open_signal_pipe()
+
+    def run(self) -> None:
+        if not self._start():
+            return
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(self._signals, select.POLLIN)
+        if self._output >= 0:
+            self._poll.register(self._output, select.POLLIN)
+        self._obey_lines()
+        while not self._exited:
+            self._turn()
+        left = self._end_descendants()
+        self._copy_output(everything=True)
+        self._tell(event="done", left=left)
+
+    def _start(self) -> bool:
+        written = -1
+        if self._log is not None:
+            self._output, written = os.pipe()
+            os.set_blocking(self._output, False)
+        failed_read, failed_written = os.pipe()
+        guard_pid = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become_command(self._spec, written, failed_written, guard_pid)
+        os.close(failed_written)
+        for fd in [*self._spec["fds"], written]:
+            if fd >= 0:
+                os.close(fd)
+        _forget_standard_streams()
+        failure = os.read(failed_read, 100).decode()
+        os.close(failed_read)
+        if failure:
+            os.waitpid(pid, 0)
+            stage, _, number = failure.partition(" ")
+            self._tell(event="failed", stage=stage, errno=int(number))
+            return False
+        self._main = pid
+        self._tell(event="started", pid=pid)
+        return True
+
+    def _turn(self) -> None:
+        wait_ms = None
+        if self._kill_at is not None:
+            wait_ms = max(0, int((self._kill_at - time.monotonic()) * 1000) + 1)
+        for fd, _ in self._poll.poll(wait_ms):
+            if fd == self._control:
+                self._read_control()
+            elif fd == self._output:
+                self._copy_output()
+            else:
+                self._read_signals()
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            self._end_descendants()
+
+    def _read_control(self) -> None:
+        try:
+            chunk = os.read(self._control, _READ_BYTES)
+        except OSError:
+            chunk = b""
+        if not chunk:
+            self._poll.unregister(self._control)
+            self._stop()
+        self._unread += chunk
+        self._obey_lines()
+
+    def _obey_lines(self) -> None:
+        while b"\n" in self._unread:
+            line, _, self._unread = self._unread.partition(b"\n")
+            request = json.loads(line)
+            if request["do"] == "stop":
+                self._stop()
+            elif request["do"] == "kill":
+                self._kill_at = time.monotonic()
+            elif request["do"] == "signal" and not self._exited:
+                os.kill(self._main, request["signal"])
+
+    def _read_signals(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if set(os.read(self._signals, 512)) - {signal.SIGCHLD}:
+                self._stop()
+        self._reap()
+
+    def _stop(self) -> None:
+        """Ask the process to end by itself; its time of grace begins with the first request."""
+        if self._exited or self._kill_at is not None:
+            return
+        self._kill_at = time.monotonic() + self._spec["grace_s"]
+        number = self._spec["stop_signal"]
+        if self._spec["stop_all"]:
+            for entry in list_descendants(os.getpid()):
+                send_signal(entry, number)
+        else:
+            os.kill(self._main, number)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self._main:
+                    code = os.waitstatus_to_exitcode(status)
+                    self._exited = True
+                    self._tell(event="exited", status=code if code >= 0 else 128 - code)
+
+    def _end_descendants(self) -> list[int]:
+        """Kill until nobody is left: stop all of them first, so that no one forks on meanwhile."""
+        give_up_at = time.monotonic() + _UNKILLABLE_AFTER_S
+        while True:
+            self._reap()
+            found = list_descendants(os.getpid())
+            if not found or time.monotonic() > give_up_at:
+                self._exited = True
+                return [entry.pid for entry in found]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for entry in found:
+                    send_signal(entry, number)
+            select.select([self._signals], [], [], 0.005)
+            self._read_signals()
+
+    def _copy_output(self, everything: bool = False) -> None:
+        while self._log is not None and self._output >= 0:
+            try:
+                chunk = os.read(self._output, _READ_BYTES)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._poll.unregister(self._output)
+                os.close(self._output)
+                self._output = -1
+                return
+            self._log.write(chunk)
+            if not everything:
+                return
+
+    def _tell(self, **event: Any) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._control, json.dumps(event).encode() + b"\n")
+
+
+def _become_command(spec: dict[str, Any], output: int, failed: int, guard_pid: int) -> NoReturn:
+    """In the forked child: everything that makes it the command. Ends in exec or in exit."""
+    stage = "setup"
+    try:
+        failed = fcntl.fcntl(failed, fcntl.F_DUPFD_CLOEXEC, _FD_OUT_OF_THE_WAY)
+        os.setsid()
+        # The last word when the guard itself is killed; a change of uid by the command clears it.
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != guard_pid:
+            os._exit(127)
+        os.umask(0o022)
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)
+        env = dict(spec["env"])
+        if output >= 0:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+        if spec["fds"]:
+            _place_listeners(spec["fds"])
+            env |= {"LISTEN_FDS": str(len(spec["fds"])), "LISTEN_PID": str(os.getpid())}
+        stage = "cwd"
+        os.chdir(spec["cwd"])
+        stage = "exec"
+        os.execvpe(spec["argv"][0], spec["argv"], env)  # noqa: S606
+    except (OSError, ValueError) as error:
+        os.write(failed, f"{stage} {getattr(error, 'errno', None) or errno.EINVAL}".encode())
+    finally:
+        os._exit(127)
+
+
+def _place_listeners(fds: list[int]) -> None:
+    """Put the passed sockets on 3, 4, … as sd_listen_fds(3) wants them."""
+    parked = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FD_OUT_OF_THE_WAY) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    for position, fd in enumerate(parked):
+        os.dup2(fd, _FIRST_PASSED_FD + position)
+
+
+def _forget_standard_streams() -> None:
+    """Let go of the command's pipes: their reader waits for the last writer to close."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(nothing, fd)
+    os.close(nothing)
+
+
+def _open_signal_pipe() -> int:
+    read, written = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(written, False)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    return read
+
+
+def main() -> None:
+    """Read the specification from the control socket and guard the process it describes."""
+    control = int(sys.argv[1])
+    os.set_inheritable(control, False)
+    set_child_subreaper()
+    received = b""
+    while b"\n" not in received:
+        chunk = os.read(control, _READ_BYTES)
+        if not chunk:
+            return
+        received += chunk
+    line, _, unread = received.partition(b"\n")
+    _Guard(control, unread, json.loads(line)).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Processes: the one module that owns `subprocess`.
+
+Decides how anything of ours is started: under a guard (see `guard`), with an exact environment,
+no inherited descriptors, and a way to end all of it, whatever it forked.
+"""
+
+import contextlib
+import json
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGTERM
+from typing import BinaryIO
+
+from ouroboros.adapters import guard
+from ouroboros.adapters.leftovers import MARKER, end_processes, read_marker
+from ouroboros.domain.errors import Failed
+
+_GUARD = Path(guard.__file__)
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedSpec:
+    """What a guard starts and how it ends it.
+
+    `fds` are sockets for the process, passed by the protocol of sd_listen_fds(3). With `log_path`
+    the guard writes stdout and stderr there, in two generations of `log_limit_bytes`. `stop_all`
+    says whether the stop signal goes to every descendant or to the process alone; after
+    `grace_s` seconds all of them are killed.
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    fds: tuple[int, ...] = ()
+    log_path: Path | None = None
+    log_limit_bytes: int = 10 * 1024 * 1024
+    stop_signal: int = SIGTERM
+    stop_all: bool = True
+    grace_s: float = 5.0
+    marker: str | None = None
+    """The value of `PREVIEW_INSTANCE` for the process; None adds nothing to its environment."""
+
+    def document(self) -> bytes:
+        """The specification as the guard reads it."""
+        env = dict(self.env)
+        if self.marker is not None:
+            env[MARKER] = self.marker
+        return json.dumps(
+            {
+                "argv": self.argv,
+                "cwd": str(self.cwd),
+                "env": env,
+                "fds": self.fds,
+                "log": None if self.log_path is None else str(self.log_path),
+                "log_limit_bytes": self.log_limit_bytes,
+                "stop_signal": int(self.stop_signal),
+                "stop_all": self.stop_all,
+                "grace_s": self.grace_s,
+            }
+        ).encode()
+
+
+@dataclass(slots=True)
+class GuardedProcess:
+    """A process under its guard, as seen by whoever started it.
+
+    `read_events` brings the fields up to date; `fileno` becomes readable when there is something
+    to read. `exit_status` counts as a shell does: 128 + the signal. `gone` means that the guard
+    has ended, and with it everything the process forked.
+    """
+
+    spec: GuardedSpec
+    guard_pid: int
+    _guard: "subprocess.Popen[bytes]"
+    _control: socket.socket
+    pid: int | None = None
+    failure: tuple[str, int] | None = None
+    exit_status: int | None = None
+    gone: bool = False
+    left: tuple[int, ...] = ()
+    _unread: bytes = field(default=b"", repr=False)
+    _said_done: bool = False
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self._control.fileno()
+
+    def stop(self) -> None:
+        """Ask for the end of everything: the stop signal, then SIGKILL after the grace time."""
+        self._tell({"do": "stop"})
+
+    def kill(self) -> None:
+        """End everything at once."""
+        self._tell({"do": "kill"})
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process itself."""
+        self._tell({"do": "signal", "signal": int(number)})
+
+    def read_events(self) -> None:
+        """Take in what the guard has said; never blocks."""
+        while not self.gone:
+            try:
+                chunk = self._control.recv(_CHUNK_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                chunk = b""
+            if not chunk:
+                self._settle()
+                return
+            self._unread += chunk
+            while b"\n" in self._unread:
+                line, _, self._unread = self._unread.partition(b"\n")
+                self._take(json.loads(line))
+
+    def wait(self, time_limit_s: float) -> bool:
+        """Wait until nothing of the process is left; False when the limit came first."""
+        deadline = time.monotonic() + time_limit_s
+        with selectors.DefaultSelector() as selector:
+            while not self.gone:
+                remaining_s = deadline - time.monotonic()
+                if remaining_s <= 0:
+                    return False
+                selector.register(self._control, selectors.EVENT_READ)
+                selector.select(remaining_s)
+                selector.unregister(self._control)
+                self.read_events()
+        return True
+
+    def _take(self, event: dict[str, object]) -> None:
+        match event:
+            case {"event": "started", "pid": int(pid)}:
+                self.pid = pid
+            case {"event": "failed", "stage": str(stage), "errno": int(number)}:
+                self.failure = (stage, number)
+                self._said_done = True
+            case {"event": "exited", "status": int(status)}:
+                self.exit_status = status
+            case {"event": "done", "left": [*left]}:
+                self.left = tuple(pid for pid in left if isinstance(pid, int))
+                self._said_done = True
+            case _:
+                raise AssertionError(f"the guard said {event!r}")
+
+    def _settle(self) -> None:
+        """Note that the guard is gone; if it was killed, do its work."""
+        self._guard.wait()
+        self._control.close()
+        if not self._said_done:
+            self._end_unguarded()
+        self.gone = True
+
+    def _end_unguarded(self) -> None:
+        def is_ours(entry: guard.ProcessEntry) -> bool:
+            marker = self.spec.marker
+            in_session = self.pid is not None and entry.session == self.pid
+            return in_session or (marker is not None and read_marker(entry.pid) == marker)
+
+        end_processes(is_ours)
+
+    def _tell(self, request: dict[str, object]) -> None:
+        with contextlib.suppress(OSError):
+            self._control.sendall(json.dumps(request).encode() + b"\n")
+
+
+def start_guarded(
+    spec: GuardedSpec,
+    stdin: BinaryIO | int = subprocess.DEVNULL,
+    output: int = subprocess.DEVNULL,
+) -> GuardedProcess:
+    """Start a process under a guard of its own; returns before the process runs.
+
+    `output` is a descriptor for stdout and stderr when there is no log. `started` or `failed`
+    follow as events. Raises `process_not_started` when the guard itself cannot run.
+    """
+    ours, theirs = socket.socketpair()
+    try:
+        popen = subprocess.Popen(
+            (sys.executable, "-I", "-S", "-X", "utf8", _GUARD, str(theirs.fileno()), spec.argv[0]),
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env={} if spec.marker is None else {MARKER: spec.marker},
+            pass_fds=(theirs.fileno(), *spec.fds),
+            start_new_session=True,
+            umask=0o022,
+        )
+    except OSError as error:
+        ours.close()
+        raise Failed(
+            "process_not_started", f"{sys.executable}: {error.strerror}", "check memory and limits"
+        ) from error
+    finally:
+        theirs.close()
+    # A guard that died already shows at the first `read_events`.
+    with contextlib.suppress(OSError):
+        ours.sendall(spec.document() + b"\n")
+    ours.setblocking(False)
+    return GuardedProcess(spec, popen.pid, popen, ours)

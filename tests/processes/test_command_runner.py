@@ -1,0 +1,266 @@
+"""Commands run to their end, and nothing of them is left, whatever they did."""
+
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ouroboros.adapters.command_runner import ProcessRunner
+from ouroboros.adapters.guard import list_processes
+from ouroboros.adapters.leftovers import list_marked, read_marker
+from ouroboros.domain.command import Command, Finished
+from ouroboros.domain.errors import Failed, NotFound
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def python(code: str, *arguments: str, **limits) -> Command:
+    limits.setdefault("env", {"PATH": PATH})
+    return Command((sys.executable, "-I", "-S", "-c", code, *arguments), Path("/tmp"), **limits)
+
+
+def run(command: Command, **options) -> Finished:
+    return ProcessRunner().run(command, **options)
+
+
+def is_alive(pid: int) -> bool:
+    return any(entry.pid == pid and entry.state not in "ZX" for entry in list_processes())
+
+
+DAEMON = """
+import os, sys, time
+# The classical daemon: fork, setsid, fork, close everything, forget the environment.
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open(sys.argv[1], "w") as file: file.write(str(os.getpid()))
+        os.closerange(0, 100)
+        os.execve("/bin/sleep", ["sleep", "600"], {})
+    os._exit(0)
+while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read(): time.sleep(0.005)
+"""
+
+
+def test_a_command_s_output_and_exit_status_come_back() -> None:
+    finished = run(python("import sys; print('out'); sys.stdout.flush(); sys.exit(7)"))
+    assert (finished.exit_status, finished.output, finished.output_bytes) == (7, "out\n", 4)
+    assert not finished.succeeded
+
+
+def test_stdout_and_stderr_keep_their_order() -> None:
+    code = "import os\nfor n in range(50): os.write(1 + n % 2, b'%d ' % n)"
+    assert run(python(code)).output.split() == [str(n) for n in range(50)]
+
+
+def test_the_environment_is_exactly_the_given_one() -> None:
+    command = Command(("/usr/bin/env",), Path("/"), {"A": "1", "B": "zwei und drei"})
+    assert run(command).output == "A=1\nB=zwei und drei\n"
+
+
+def test_a_marked_command_has_one_variable_more_and_is_found_by_it() -> None:
+    code = "import os, time; print(os.environ['PREVIEW_INSTANCE'], flush=True); time.sleep(60)"
+    seen: list[str] = []
+
+    def cancelled() -> bool:
+        if shown:
+            seen.extend(str(read_marker(entry.pid)) for entry in list_marked("tested"))
+        return bool(seen)
+
+    shown: list[bytes] = []
+    ProcessRunner("tested").run(python(code), shown.append, cancelled)
+    assert set(seen) == {shown[0].decode().strip()}
+    assert len(seen) == 2  # the guard and the command
+    assert list_marked("tested") == []
+
+
+def test_a_command_gets_its_stdin_umask_and_no_descriptor_of_ours() -> None:
+    secret = os.open("/etc/passwd", os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    code = (
+        "import os, sys\n"
+        "text = sys.stdin.read()\n"
+        "fds = os.listdir('/proc/self/fd')\n"
+        "fds = [fd for fd in fds if os.path.exists('/proc/self/fd/' + fd)]\n"
+        "print(len(text), oct(os.umask(0)), sorted(fds), os.getsid(0) == os.getpid())"
+    )
+    try:
+        finished = run(python(code, stdin=b"x" * 3_000_000))
+    finally:
+        os.close(secret)
+    assert finished.output == "3000000 0o22 ['0', '1', '2'] True\n"
+
+
+def test_signals_that_we_ignore_are_not_ignored_by_a_command() -> None:
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        text = run(Command(("grep", "SigIgn", "/proc/self/status"), Path("/"), {"PATH": PATH}))
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert text.output.split() == ["SigIgn:", "0" * 16]
+
+
+def test_an_unknown_program_is_command_not_found() -> None:
+    with pytest.raises(NotFound) as caught:
+        run(Command(("no-such-program",), Path("/"), {"PATH": PATH}))
+    assert caught.value.code == "command_not_found"
+    assert "no-such-program" in caught.value.message
+
+
+@pytest.mark.parametrize("argv", [("true", "a\0b"), ("/bin/true",)])
+def test_a_command_that_cannot_start_says_why(argv: tuple[str, ...]) -> None:
+    cwd = Path("/") if len(argv) > 1 else Path("/no/such/directory")
+    with pytest.raises(Failed) as caught:
+        run(Command(argv, cwd, {"PATH": PATH}))
+    assert caught.value.code == "command_not_started"
+
+
+def test_arguments_of_any_bytes_reach_the_command() -> None:
+    text = os.fsdecode(b"\xff\xfe caf\xc3\xa9 ' \" \n -- $(id)")
+    code = "import os, sys; sys.stdout.buffer.write(os.fsencode(sys.argv[1]))"
+    got: list[bytes] = []
+    run(python(code, text), on_output=got.append)
+    assert b"".join(got) == os.fsencode(text)
+
+
+def test_a_daemon_that_left_the_session_is_ended_with_its_command(tmp_path: Path) -> None:
+    finished = run(python(DAEMON, str(tmp_path / "pid")))
+    assert finished.exit_status == 0
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_command_that_hangs_and_ignores_sigterm_ends_at_its_time_limit(tmp_path: Path) -> None:
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    finished = run(python(code, time_limit_s=0.3))
+    assert finished.timed_out
+    assert not finished.succeeded
+    assert finished.duration_s < 4
+    assert not is_alive(int(finished.output))
+
+
+def test_a_cancelled_command_is_dead_when_run_returns() -> None:
+    asked = time.monotonic()
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    finished = run(python(code), cancelled=lambda: time.monotonic() > asked + 0.2)
+    assert finished.cancelled
+    assert finished.duration_s < 2
+    assert not is_alive(int(finished.output))
+
+
+@pytest.mark.parametrize("line", [b"x" * 100, b"y\n" * 50], ids=["one endless line", "lines"])
+def test_a_gigabyte_of_output_stops_at_the_limit_in_constant_memory(line: bytes) -> None:
+    code = f"import os\nchunk = {line!r} * 10000\nwhile True: os.write(1, chunk)"
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    finished = run(python(code, output_limit_bytes=1 << 30, time_limit_s=60))
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
+    assert finished.output_limit_reached
+    assert finished.output_bytes == 1 << 30
+    assert len(finished.output) == 64 * 1024
+    assert grown_kb < 8 * 1024
+
+
+def test_the_tail_is_the_end_of_the_output() -> None:
+    finished = run(python("print('a' * 500_000); print('the end')"))
+    assert finished.output.endswith("a\nthe end\n")
+    assert len(finished.output) == 64 * 1024
+    assert finished.output_bytes == 500_009
+
+
+def test_a_callback_that_fails_leaves_no_process() -> None:
+    pids: list[int] = []
+
+    def fail(chunk: bytes) -> None:
+        pids.append(int(chunk))
+        raise ZeroDivisionError
+
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    with pytest.raises(ZeroDivisionError):
+        run(
+            python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"),
+            on_output=fail,
+        )
+    assert not is_alive(pids[0])
+
+
+def test_a_killed_guard_takes_its_command_along() -> None:
+    code = (
+        "import os, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "print(child.pid, os.getppid(), flush=True); time.sleep(600)"
+    )
+    told: list[int] = []
+
+    def kill_guard(chunk: bytes) -> None:
+        told.extend(int(text) for text in chunk.split())
+        os.kill(told[1], signal.SIGKILL)
+
+    finished = ProcessRunner("guardless").run(python(code), kill_guard)
+    assert finished.exit_status == 137
+    assert not is_alive(told[0])
+
+
+def test_a_fork_bomb_is_ended() -> None:
+    code = (
+        "import os, time\n"
+        "end = time.monotonic() + 600\n"
+        "for depth in range(7): os.fork()\n"  # 128 processes, each forking on for ever
+        "while time.monotonic() < end:\n"
+        "    if os.fork() == 0: os._exit(0)\n"
+        "    os.wait()"
+    )
+    finished = ProcessRunner("bomb").run(python(code, time_limit_s=0.5))
+    assert finished.timed_out
+    assert list_marked("bomb") == []
+
+
+def test_commands_run_side_by_side_and_leave_no_descriptor() -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    results: list[Finished] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(run(python("print('x' * 100_000)"))))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [result.output_bytes for result in results] == [100_001] * 8
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+KILLED_STARTER = """
+import sys
+from pathlib import Path
+from ouroboros.adapters.command_runner import ProcessRunner
+from ouroboros.domain.command import Command
+code = open(sys.argv[1]).read() + "\\nprint('daemon is up', flush=True); time.sleep(600)"
+argv = (sys.executable, "-I", "-S", "-c", code, sys.argv[2])
+ProcessRunner("starter").run(Command(argv, Path("/tmp")), lambda chunk: print(chunk, flush=True))
+"""
+
+
+def test_when_the_starter_is_killed_nothing_of_its_command_is_left(tmp_path: Path) -> None:
+    import subprocess
+
+    (tmp_path / "daemon.py").write_text(DAEMON)
+    argv = [sys.executable, "-c", KILLED_STARTER, tmp_path / "daemon.py", tmp_path / "pid"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        assert b"daemon is up" in starter.stdout.readline()
+        daemon = int((tmp_path / "pid").read_text())
+        assert is_alive(daemon)
+        starter.kill()
+    deadline = time.monotonic() + 5
+    while list_marked("starter") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert list_marked("starter") == []
+    assert not is_alive(daemon)
