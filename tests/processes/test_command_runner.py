@@ -184,10 +184,7 @@ def test_a_callback_that_fails_leaves_no_process() -> None:
 
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     with pytest.raises(ZeroDivisionError):
-        run(
-            python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"),
-            on_output=fail,
-        )
+        run(python(code), on_output=fail)
     assert not is_alive(pids[0])
 
 
