@@ -13,6 +13,8 @@ from ouroboros.plans.postgres_config import ADMIN, CONTROL_DATABASE, LOADER, OWN
 from ouroboros.plans.sql import Statement, Text, statement
 
 SLOT_CONNECTIONS = 20
+# Who is no superuser may not even say NOSUPERUSER or NOREPLICATION (manual, ALTER ROLE), and a
+# role that the admin made has neither.
 # A forgotten transaction holds back vacuum and migrations; a runaway query holds a core.
 _SLOT_SETTINGS = (
     ("role", OWNER),
@@ -20,7 +22,7 @@ _SLOT_SETTINGS = (
     ("statement_timeout", "15min"),
 )
 _SLOT_LOGIN = (
-    "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT "
+    "LOGIN NOCREATEDB NOCREATEROLE INHERIT "
     f"CONNECTION LIMIT {SLOT_CONNECTIONS} VALID UNTIL 'infinity'"
 )
 
@@ -59,8 +61,7 @@ def roles_by_admin(
     verb = "ALTER" if LOADER in existing else "CREATE"
     statements += [
         statement(
-            f"{verb} ROLE {{}} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
-            "CONNECTION LIMIT 12 PASSWORD {}",
+            f"{verb} ROLE {{}} LOGIN NOCREATEDB NOCREATEROLE CONNECTION LIMIT 12 PASSWORD {{}}",
             LOADER,
             Text(loader_verifier),
         ),

@@ -1,0 +1,1 @@
+"""Everything that touches the PostgreSQL which holds the slots' databases."""
