@@ -42,7 +42,7 @@ def read_application(worktree: Path) -> Application:
         if frontend
         else None,
         Backend(
-            ("{asgi}", "app.main:app"),
+            (".venv/bin/python", "{launcher.asgi}", "app.main:app"),
             "backend",
             ("uv", "sync", "--frozen", "--no-dev"),
             "socket",

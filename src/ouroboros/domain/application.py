@@ -23,6 +23,7 @@ PLACEHOLDERS = (
     "preview.url",
     "run.id",
     "commit",
+    "launcher.asgi",
 )
 _PLACEHOLDER = re.compile(r"\{([a-z.]+)\}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -181,7 +182,7 @@ class _Table:
         return [
             _Table(item, f"{key}[{at}]", self._problems)
             for at, item in enumerate(items)
-            if isinstance(item, dict) or self.problem(f"{key}[{at}]", "is not a table")
+            if self._is_table(f"{key}[{at}]", item)
         ]
 
     def text(self, key: str, default: str) -> str:
@@ -225,6 +226,11 @@ class _Table:
     def finish(self) -> None:
         for key in self._data.keys() - self._taken:
             self.problem(key, "is not a known key")
+
+    def _is_table(self, key: str, item: object) -> bool:
+        if not isinstance(item, dict):
+            self.problem(key, "is not a table")
+        return isinstance(item, dict)
 
     def _take(self, key: str, kind: type, default: Any) -> Any:
         self._taken.add(key)

@@ -49,7 +49,7 @@ class SlotReader:
         self._pool = pool
         self._slots = slots
 
-    def list(self) -> list[dict[str, Any]]:
+    def all(self) -> list[dict[str, Any]]:
         """One document per slot of the pool, in the order of their numbers."""
         with control(self._pool) as db:
             rows = db.execute(_LIST).fetchall()
@@ -58,7 +58,7 @@ class SlotReader:
 
     def get(self, slot: Slot) -> dict[str, Any]:
         """The document of one slot."""
-        return next(document for document in self.list() if document["slot_id"] == slot.id)
+        return next(document for document in self.all() if document["slot_id"] == slot.id)
 
     def queue(self) -> list[dict[str, Any]]:
         """The waiting runs, next one first."""

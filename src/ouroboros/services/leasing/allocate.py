@@ -45,8 +45,8 @@ class Allocator:
     def plan(self, run_id: str, source: Source) -> dict[str, Any]:
         """What `allocate` would do now; changes nothing."""
         steps = [f"check that {_named(source)} exists"]
-        free = [slot for slot in self.slots.list() if slot["state"] == "free"]
-        held = [slot for slot in self.slots.list() if slot["run_id"] == run_id]
+        free = [slot for slot in self.slots.all() if slot["state"] == "free"]
+        held = [slot for slot in self.slots.all() if slot["run_id"] == run_id]
         found = self.databases.check(source)
         if held:
             steps.append(f"answer with {held[0]['slot_id']}, which the run holds already")

@@ -1,0 +1,112 @@
+"""Every statement about publishes, by name; `publishes` runs them."""
+
+LEASE_OF_RUN = """
+    SELECT slot_id, fence FROM slots WHERE run_id = %(run_id)s AND lease_state = 'leased'
+        AND expires_at > clock_timestamp() AND reset_fence = fence
+    FOR UPDATE
+"""
+SUPERSEDE_QUEUED = """
+    UPDATE publishes SET state = 'superseded', finished_at = clock_timestamp()
+    WHERE run_id = %(run_id)s AND state = 'queued'
+"""
+SUPERSEDE_RUNNING = """
+    UPDATE publishes SET cancel_requested = true, details = details || '{"superseded": true}'
+    WHERE run_id = %(run_id)s AND state = 'running'
+"""
+QUEUE = """
+    INSERT INTO publishes (run_id, slot_id, fence, repo, ref, pipeline_version)
+    VALUES (%(run_id)s, %(slot_id)s, %(fence)s, %(repo)s, %(ref)s, %(version)s)
+    RETURNING publish_id
+"""
+CLAIM = """
+    UPDATE publishes SET state = 'running', started_at = clock_timestamp()
+    WHERE publish_id = (
+        SELECT p.publish_id FROM publishes p
+        WHERE p.state = 'queued' AND NOT EXISTS (
+            SELECT 1 FROM publishes r WHERE r.slot_id = p.slot_id AND r.state = 'running')
+        ORDER BY p.seq LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING *
+"""
+RUNNING = "SELECT * FROM publishes WHERE state = 'running' ORDER BY seq"
+LIVE_LEASE = """
+    SELECT 1 FROM slots WHERE slot_id = %(slot_id)s AND fence = %(fence)s
+        AND lease_state = 'leased' FOR SHARE
+"""
+SET_COMMIT = """
+    UPDATE publishes SET commit_sha = %(commit)s
+    WHERE publish_id = %(publish_id)s AND state = 'running'
+"""
+BEGIN_STEP = """
+    INSERT INTO publish_steps AS s (publish_id, step, position, state, fence)
+    VALUES (%(publish_id)s, %(step)s, %(position)s, 'running', %(fence)s)
+    ON CONFLICT (publish_id, step) DO UPDATE
+    SET state = 'running', attempts = s.attempts + 1, started_at = clock_timestamp(),
+        finished_at = NULL
+"""
+END_STEP = """
+    UPDATE publish_steps SET state = %(state)s, finished_at = clock_timestamp(),
+        result = %(result)s
+    WHERE publish_id = %(publish_id)s AND step = %(step)s
+"""
+STEPS = """
+    SELECT step, position, state, attempts, started_at, finished_at, result
+    FROM publish_steps WHERE publish_id = %(publish_id)s ORDER BY position
+"""
+FINISH = """
+    UPDATE publishes SET state = %(state)s, finished_at = clock_timestamp(),
+        failed_step = %(failed_step)s, error = %(error)s
+    WHERE publish_id = %(publish_id)s AND state IN ('queued', 'running')
+    RETURNING publish_id
+"""
+GO_LIVE = "UPDATE slots SET live_publish = %(publish_id)s WHERE slot_id = %(slot_id)s"
+CANCEL_ALL = """
+    WITH dropped AS (
+        UPDATE publishes SET state = 'cancelled', finished_at = clock_timestamp()
+        WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND state = 'queued'
+    )
+    UPDATE publishes SET cancel_requested = true
+    WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND state = 'running'
+    RETURNING publish_id
+"""
+REQUEST_CANCEL = """
+    UPDATE publishes SET cancel_requested = true,
+        state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
+        finished_at = CASE state WHEN 'queued' THEN clock_timestamp() END
+    WHERE publish_id = %(publish_id)s AND state IN ('queued', 'running')
+    RETURNING state
+"""
+FLAGS = """
+    SELECT p.cancel_requested, p.details ? 'superseded' AS superseded,
+        (s.fence = p.fence AND s.lease_state = 'leased') AS holds
+    FROM publishes p JOIN slots s USING (slot_id) WHERE p.publish_id = %(publish_id)s
+"""
+KEEP_ALIVE = """
+    UPDATE slots SET expires_at = greatest(
+        expires_at, clock_timestamp() + make_interval(secs => %(ttl_s)s))
+    WHERE slot_id = %(slot_id)s AND fence = %(fence)s AND lease_state = 'leased'
+        AND expires_at > clock_timestamp()
+"""
+GET = "SELECT * FROM publishes WHERE publish_id = %(publish_id)s"
+LIST = """
+    SELECT * FROM publishes
+    WHERE (%(slot_id)s::text IS NULL OR slot_id = %(slot_id)s)
+        AND (%(run_id)s::text IS NULL OR run_id = %(run_id)s)
+    ORDER BY seq DESC LIMIT %(limit)s
+"""
+NEXT_LEASE = """
+    SELECT 1 FROM slots WHERE slot_id = %(slot_id)s AND fence = %(fence)s
+        AND lease_state <> 'leased' FOR SHARE
+"""
+RECORD_ARTIFACT = """
+    INSERT INTO artifacts
+        (publish_id, run_id, slot_id, fence, name, media_type, size_bytes, sha256, path)
+    VALUES (%(publish_id)s, %(run_id)s, %(slot_id)s, %(fence)s, %(name)s, %(media_type)s,
+        %(size_bytes)s, %(sha256)s, %(path)s)
+    ON CONFLICT (publish_id, name) DO UPDATE SET size_bytes = EXCLUDED.size_bytes,
+        sha256 = EXCLUDED.sha256, created_at = clock_timestamp()
+"""
+ARTIFACTS = """
+    SELECT name, media_type, size_bytes, sha256, path, slot_id, created_at FROM artifacts
+    WHERE publish_id = %(publish_id)s ORDER BY id
+"""
+NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"

@@ -1,0 +1,226 @@
+"""Backends of slots: what to run for a release, bound to the slot's database, and the five verbs.
+
+The binding is checked here, before anything runs: a backend gets its own slot's database URL or
+it is not started.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ouroboros.adapters.control.slots import SlotReader
+from ouroboros.adapters.http_probe import ask
+from ouroboros.adapters.release_files import read_release
+from ouroboros.adapters.web_roots import WebRoots
+from ouroboros.domain.application import Backend, fill
+from ouroboros.domain.database_url import require_own_database
+from ouroboros.domain.errors import Refused, Unhealthy
+from ouroboros.domain.slot import Slot
+from ouroboros.plans.environment import backend_environment, base_environment
+from ouroboros.plans.layout import Layout
+from ouroboros.ports import BackendRuntime, BackendSpec, BackendStatus
+from ouroboros.services.databases import SlotDatabases
+
+LAUNCHERS = Path(__file__).resolve().parents[1] / "adapters" / "launchers"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedBackend:
+    """What a release says about its backend; `release.json` holds it without secrets."""
+
+    publish_id: str
+    run_id: str
+    commit_sha: str
+    fence: int
+    directory: Path
+    backend: Backend
+    migrate: tuple[str, ...]
+    migrate_directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """The use cases with what they need."""
+
+    runtime: BackendRuntime
+    databases: SlotDatabases
+    slots: SlotReader
+    web_roots: WebRoots
+    layout: Layout
+    tools_path: str
+
+    def environment(self, slot: Slot, worktree: Path, run_id: str, commit: str) -> dict[str, str]:
+        """The environment of the slot's backend and migrations (CONTRACT)."""
+        return backend_environment(
+            base_environment(self.tools_path, self.layout.home(slot)),
+            slot,
+            worktree=worktree,
+            database_url=self.databases.url(slot),
+            run_id=run_id,
+            commit=commit,
+        )
+
+    def spec(self, slot: Slot, worktree: Path, released: ReleasedBackend) -> BackendSpec:
+        """How to run a release's backend in a slot.
+
+        Raises `slot_database_mismatch` or `unsafe_database_target` when the application would
+        use another database than the slot's.
+        """
+        environment = self.environment(slot, worktree, released.run_id, released.commit_sha)
+        values = placeholders(slot, environment)
+        environment |= {name: fill(value, values) for name, value in released.backend.env.items()}
+        require_bound(slot, environment)
+        environment["PREVIEW_NONCE"] = secrets.token_hex(16)
+        return BackendSpec(
+            argv=resolve_argv(released.backend.start, released.directory, values),
+            cwd=released.directory,
+            env=environment,
+            listen=released.backend.listen,
+            health_path=released.backend.health,
+            log_path=self.layout.backend_log(slot),
+            publish_id=released.publish_id,
+            run_id=released.run_id,
+            commit_sha=released.commit_sha,
+            fence=released.fence,
+        )
+
+    def live(self, slot: Slot) -> ReleasedBackend | None:
+        """The backend of the slot's live release; None when it has none."""
+        release = self.web_roots.live_release(slot)
+        return None if release is None else released_backend(release, read_release(release))
+
+    def start(self, slot: Slot) -> dict[str, Any]:
+        """Start the live release's backend; no error when it runs. Raises `nothing_published`."""
+        return self._described(slot, self.runtime.start(slot, self._live_spec(slot)))
+
+    def restart(self, slot: Slot) -> dict[str, Any]:
+        """Restart the live release's backend; raises `nothing_published`."""
+        spec = self._live_spec(slot)
+        self.runtime.stop(slot, spec.fence)
+        return self._described(slot, self.runtime.start(slot, spec))
+
+    def stop(self, slot: Slot) -> dict[str, Any]:
+        """Stop everything of the slot's backend; no error when it is stopped."""
+        status = self.runtime.status(slot)
+        return self._described(slot, self.runtime.stop(slot, status.fence))
+
+    def status(self, slot: Slot) -> dict[str, Any]:
+        """What runs behind the slot's API port."""
+        return self._described(slot, self.runtime.status(slot))
+
+    def health(self, slot: Slot) -> dict[str, Any]:
+        """Ask the backend for its health; raises `backend_unhealthy`."""
+        described = self.status(slot)
+        if described["health"] != "ok":
+            raise Unhealthy(
+                "backend_unhealthy",
+                f"the backend of {slot.id} is {described['state']}: {described['health']}",
+                f"scripts/preview-backend-runtime.sh restart --slot {slot.id}; "
+                f"log: {described['log_file']}",
+                described,
+            )
+        return described
+
+    def _live_spec(self, slot: Slot) -> BackendSpec:
+        released = self.live(slot)
+        if released is None:
+            raise Refused(
+                "nothing_published",
+                f"{slot.id} has no live release with a backend",
+                "ouroboros publish --run-id R --repo PATH --ref REF",
+                {"slot_id": slot.id},
+            )
+        worktree = self.layout.release(slot, released.publish_id) / "src"
+        return self.spec(slot, worktree, released)
+
+    def _described(self, slot: Slot, status: BackendStatus) -> dict[str, Any]:
+        released = self.live(slot)
+        health = "stopped"
+        if status.state == "running":
+            path = released.backend.health if released else "/health"
+            answer = ask(slot.api_port, path, time_limit_s=3.0)
+            health = "ok" if answer.status == 200 else f"{answer.status or answer.body}"
+        return {
+            "slot_id": slot.id,
+            "state": status.state,
+            "running": status.state == "running",
+            "pid": status.pid,
+            "port": slot.api_port,
+            "url": slot.backend_url,
+            "since": status.since,
+            "restarts": status.restarts,
+            "last_exit": status.last_exit,
+            "publish_id": status.publish_id,
+            "run_id": status.run_id,
+            "commit_sha": status.commit_sha,
+            "db_name": slot.database.name,
+            "health": health,
+            "log_file": str(self.layout.backend_log(slot)),
+        }
+
+
+def released_backend(release: Path, document: Mapping[str, Any]) -> ReleasedBackend | None:
+    """Read what `release.json` says about the backend; None when there is none."""
+    stored = document.get("backend")
+    if not stored:
+        return None
+    source = release / "src"
+    return ReleasedBackend(
+        publish_id=document["publish_id"],
+        run_id=document["run_id"],
+        commit_sha=document["commit_sha"],
+        fence=document["fence"],
+        directory=source / stored["dir"],
+        backend=Backend(
+            start=tuple(stored["start"]),
+            dir=stored["dir"],
+            listen=stored["listen"],
+            health=stored["health"],
+            env=stored["env"],
+        ),
+        migrate=tuple(document["migrate"]),
+        migrate_directory=source / document["migrate_dir"],
+    )
+
+
+def placeholders(slot: Slot, environment: Mapping[str, str]) -> dict[str, str]:
+    """What `{name}` stands for in an application's commands and environment."""
+    return {
+        "port": str(slot.api_port),
+        "database.url": environment["DATABASE_URL"],
+        "slot.id": slot.id,
+        "slot.number": str(slot.number),
+        "preview.url": slot.preview_url,
+        "run.id": environment["RUN_ID"],
+        "commit": environment["COMMIT_SHA"],
+        "launcher.asgi": str(LAUNCHERS / "asgi.py"),
+    }
+
+
+def resolve_argv(
+    argv: tuple[str, ...], directory: Path, values: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Fill placeholders; a program named by a relative path lies in the directory.
+
+    A database URL in an argument would be visible to other users of the host, so its placeholder
+    is refused there: `secret_in_arguments`.
+    """
+    if any("{database.url}" in item for item in argv):
+        raise Refused(
+            "secret_in_arguments",
+            "{database.url} stands in a command, whose arguments other users can read",
+            "hand it over in [backend.env]",
+        )
+    first, *rest = (fill(item, values) for item in argv)
+    program = str(directory / first) if "/" in first and not first.startswith("/") else first
+    return (program, *rest)
+
+
+def require_bound(slot: Slot, environment: Mapping[str, str]) -> None:
+    """Refuse an environment that points at another database than the slot's."""
+    require_own_database(slot, environment["DATABASE_URL"])
+    for value in environment.values():
+        if value.startswith(("postgres:", "postgresql:", "postgresql+")):
+            require_own_database(slot, value)

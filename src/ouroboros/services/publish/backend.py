@@ -1,0 +1,58 @@
+"""Backend: install its dependencies from the run's branch, and write what the release is."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ouroboros.adapters.release_files import write_release
+from ouroboros.domain.application import Backend
+from ouroboros.services.publish.work import Work
+
+
+def install_backend(work: Work) -> dict[str, Any]:
+    """Install dependencies and write `release.json`; raises `backend_install_failed`."""
+    backend = work.application.backend
+    if backend is None:
+        work.log.line("no backend")
+    elif backend.install:
+        directory = work.source / backend.dir
+        work.run(work.build_command(backend.install, directory), "backend_install_failed")
+    write_release(work.release, _document(work, backend))
+    return {"installed": bool(backend and backend.install)}
+
+
+def _document(work: Work, backend: Backend | None) -> dict[str, Any]:
+    application = work.application
+    publish = work.publish
+    slot = work.backends.slots.get(publish.slot)
+    return {
+        "format": 1,
+        "publish_id": publish.publish_id,
+        "slot_id": publish.slot.id,
+        "run_id": publish.run_id,
+        "fence": publish.fence,
+        "commit_sha": work.commit,
+        "branch": publish.ref,
+        "repo": publish.repo,
+        "created_at": datetime.now(UTC),
+        "seed_version": slot["seed_version"],
+        "snapshot_version": slot["snapshot_version"],
+        "database_fingerprint": slot["database_fingerprint"],
+        "spa": application.frontend.spa if application.frontend else False,
+        "has_frontend": application.frontend is not None,
+        "has_backend": backend is not None,
+        "proxy_prefixes": ["/api"],
+        "redirects": [],
+        "headers": [],
+        "badge": True,
+        "backend": None
+        if backend is None
+        else {
+            "start": backend.start,
+            "dir": backend.dir,
+            "listen": backend.listen,
+            "health": backend.health,
+            "env": dict(backend.env),
+        },
+        "migrate": application.migrate,
+        "migrate_dir": application.migrate_dir,
+    }

@@ -1,0 +1,167 @@
+"""The pipeline of a publish: a declared list of steps, each with what undoes it.
+
+A step may be run again: after a crash the worker skips those recorded as done and goes on with
+the first that is not. Steps whose effect lives in processes (`lasting=False`) are done again,
+because the processes may have died with the worker. A failed step leaves the preview that was
+served before: what was done is undone in reverse order.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ouroboros.adapters.control.leases import LeaseStore
+from ouroboros.adapters.publish_log import PUBLISH_LOG
+from ouroboros.adapters.release_files import remove_tree
+from ouroboros.domain.errors import Failed, PreviewError
+from ouroboros.domain.failpoint import failpoint
+from ouroboros.domain.publish import PublishState, StepName
+from ouroboros.services.publish.backend import install_backend
+from ouroboros.services.publish.frontend import build_frontend
+from ouroboros.services.publish.migrate import migrate_slot
+from ouroboros.services.publish.restart import check_readiness, restart_backend, undo_restart
+from ouroboros.services.publish.smoke import check_smoke
+from ouroboros.services.publish.source import lay_out_source
+from ouroboros.services.publish.switch import Switch
+from ouroboros.services.publish.work import PublishStopped, Work
+
+
+def _nothing_to_undo(work: Work) -> None:
+    """What the step made lies in the release's directory, which is removed as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: its name in the step log, a title for people, what it does and what undoes it."""
+
+    name: StepName
+    title: str
+    do: Callable[[Work], dict[str, Any]]
+    undo: Callable[[Work], None] = _nothing_to_undo
+    lasting: bool = True
+
+
+def make_pipeline(leases: LeaseStore) -> tuple[Step, ...]:
+    """The steps in the order of the contract."""
+    switch = Switch(leases)
+    return (
+        Step(StepName.SOURCE, "Lay out the commit", lay_out_source),
+        Step(StepName.FRONTEND, "Build the front end", build_frontend),
+        Step(StepName.BACKEND, "Install the backend", install_backend),
+        Step(StepName.MIGRATE, "Migrate the slot's database", migrate_slot),
+        Step(StepName.RESTART, "Start the backend", restart_backend, undo_restart, lasting=False),
+        Step(StepName.READINESS, "Readiness gate", check_readiness, lasting=False),
+        Step(StepName.SMOKE, "Smoke check", check_smoke, lasting=False),
+        Step(StepName.SWITCH, "Switch visitors over", switch.switch, switch.undo, lasting=False),
+    )
+
+
+def run_publish(work: Work, pipeline: Sequence[Step]) -> PublishState:
+    """Run or continue one publish to its end; the end is recorded before this returns.
+
+    Never raises for a failed publish: the failure stands in the publish's row, its step and its
+    log. Raises `control_plane_unreachable` when the record itself cannot be written; the publish
+    is then continued when the worker has PostgreSQL back.
+    """
+    done = {row["step"]: row for row in work.store.steps(work.publish.publish_id)}
+    begun: list[Step] = []
+    for position, step in enumerate(pipeline, start=1):
+        row = done.get(step.name)
+        if row is not None:
+            work.results.setdefault(step.name, row["result"])
+        if row is not None and row["state"] == "done" and step.lasting:
+            continue
+        begun.append(step)
+        try:
+            _run_step(work, step, position)
+        except PublishStopped as stopped:
+            return _end(work, begun, _state_of(stopped), step, stopped)
+        except PreviewError as error:
+            if error.code == "control_plane_unreachable":
+                raise
+            return _end(work, begun, PublishState.FAILED, step, error)
+        except OSError as error:
+            failed = Failed("host_error", f"{step.name}: {error}", "df -h; ouroboros status")
+            return _end(work, begun, PublishState.FAILED, step, failed)
+    try:
+        work.store.finish_ready(work.publish)
+    except PreviewError as error:
+        if error.code != "stale_fence":
+            raise
+        return _end(work, begun, PublishState.CANCELLED, pipeline[-1], error)
+    return PublishState.READY
+
+
+def _run_step(work: Work, step: Step, position: int) -> None:
+    work.watch.require_wanted()
+    work.store.begin_step(work.publish, step.name, position)
+    _tell_visitors(work, step, position)
+    work.log.step(step.name, step.title)
+    failpoint(f"publish.{step.name}.before")
+    try:
+        result = step.do(work)
+    except PreviewError as error:
+        work.log.line(f"FAILED {error.code}: {error.message}")
+        with suppress(PreviewError):
+            _record_artifacts(work, step)
+            work.store.end_step(work.publish, step.name, succeeded=False, result=error.document())
+        raise
+    work.results[step.name] = result
+    failpoint(f"publish.{step.name}.after")
+    _record_artifacts(work, step)
+    work.store.end_step(work.publish, step.name, succeeded=True, result=result)
+    failpoint(f"publish.{step.name}.recorded")
+
+
+def _end(
+    work: Work, begun: Sequence[Step], state: PublishState, step: Step, error: PreviewError
+) -> PublishState:
+    """Undo what was begun, in reverse, and record how the publish ended."""
+    for undone in reversed(begun):
+        try:
+            undone.undo(work)
+        except PreviewError as trouble:
+            work.log.line(f"undo of {undone.name}: {trouble}")
+    document = error.document() | {"step": step.name, "log_tail": work.log.tail(step.name)}
+    work.log.line(f"publish {state}: {error.code} in step {step.name}")
+    work.store.finish_otherwise(
+        work.publish, state, step.name if state is PublishState.FAILED else None, document
+    )
+    if work.backends.web_roots.live_release(work.publish.slot) != work.release.resolve():
+        remove_tree(work.release)
+    if state is PublishState.FAILED:
+        _tell_visitors(work, step, 0, state="failed", message=error.message)
+    return state
+
+
+def _state_of(stopped: PublishStopped) -> PublishState:
+    return PublishState.SUPERSEDED if stopped.code == "superseded" else PublishState.CANCELLED
+
+
+def _record_artifacts(work: Work, step: Step) -> None:
+    names = [f"{step.name}.log", PUBLISH_LOG]
+    if step.name is StepName.SMOKE:
+        names.append(f"smoke.{work.publish.slot.id}.json")
+    for name in names:
+        with suppress(FileNotFoundError):
+            work.store.record_artifact(work.publish, work.log.artifact(name))
+
+
+def _tell_visitors(
+    work: Work, step: Step, position: int, state: str = "building", message: str = ""
+) -> None:
+    """Say on the slot's own page what is happening; under the fence, like all that is shown."""
+    with suppress(PublishStopped):
+        work.watch.require_wanted()
+        work.backends.web_roots.tell(
+            work.publish.slot,
+            state,
+            run_id=work.publish.run_id,
+            publish_id=work.publish.publish_id,
+            branch=work.publish.ref,
+            step=step.title,
+            step_position=position,
+            step_count=len(StepName),
+            message=message,
+        )

@@ -1,0 +1,91 @@
+"""Switch: show visitors the new front end and the new backend, and prove that they are served.
+
+Both switches happen under the lease's fence. What was served before is remembered first, so a
+failure of the proof goes back by itself.
+"""
+
+import time
+from typing import Any
+
+from ouroboros.adapters.control.leases import LeaseStore
+from ouroboros.adapters.http_probe import ask
+from ouroboros.domain.errors import Failed
+from ouroboros.services.publish.work import Work
+
+_PROOF_LIMIT_S = 10.0
+
+
+class Switch:
+    """The step and its undo."""
+
+    def __init__(self, leases: LeaseStore) -> None:
+        self._leases = leases
+
+    def switch(self, work: Work) -> dict[str, Any]:
+        """Switch backend and front end; raises `stale_fence`, `switch_not_proven`."""
+        publish, roots = work.publish, work.backends.web_roots
+        before = roots.live_release(publish.slot)
+        if before is not None and before != work.release.resolve():
+            work.results["before_switch"] = {"release": str(before)}
+        if work.results["restart"].get("listen") == "socket":
+            work.backends.runtime.promote(publish.slot, publish.publish_id, publish.fence)
+        with self._leases.under_fence(publish.slot, publish.fence):
+            roots.switch(publish.slot, work.release)
+            roots.tell(
+                publish.slot,
+                "ready",
+                run_id=publish.run_id,
+                commit_sha=work.commit,
+                publish_id=publish.publish_id,
+            )
+        self._prove(work)
+        return {"release": work.release.name, "before": before.name if before else None}
+
+    def undo(self, work: Work) -> None:
+        """Serve again what was served before this publish."""
+        publish, roots = work.publish, work.backends.web_roots
+        before = work.results.get("before_switch", {}).get("release")
+        if roots.live_release(publish.slot) != work.release.resolve():
+            return
+        with self._leases.under_fence(publish.slot, publish.fence):
+            if before is None:
+                roots.clear(publish.slot)
+            else:
+                roots.switch(
+                    publish.slot, work.layout.releases(publish.slot) / before.rsplit("/")[-1]
+                )
+
+    @staticmethod
+    def _prove(work: Work) -> None:
+        """Ask surface and backend at the slot's own ports which publish they serve."""
+        deadline = time.monotonic() + _PROOF_LIMIT_S
+        while (problem := _unproven_page(work) or _unproven_backend(work)) is not None:
+            if time.monotonic() > deadline:
+                raise Failed(
+                    "switch_not_proven", problem, "ouroboros status shows what is not running"
+                )
+            time.sleep(0.02)
+        work.log.line(f"{work.publish.slot.preview_url} serves {work.commit}")
+
+
+def _unproven_page(work: Work) -> str | None:
+    slot = work.publish.slot
+    page = ask(slot.web_port, "/health", headers={"Host": slot.host_name})
+    served = page.json() if page.status == 200 else None
+    if isinstance(served, dict) and served.get("publish_id") == work.publish.publish_id:
+        return None
+    return (
+        f"the surface of {slot.id} does not serve {work.publish.publish_id}: "
+        f"{page.status} {page.body[:200]}"
+    )
+
+
+def _unproven_backend(work: Work) -> str | None:
+    backend, slot = work.application.backend, work.publish.slot
+    if backend is None:
+        return None
+    answer = ask(slot.api_port, backend.health, headers={"X-Preview-Probe": "1"})
+    nonce = answer.headers.get("x-preview-nonce")
+    if answer.status == 200 and nonce in (None, work.results["restart"].get("nonce")):
+        return None
+    return f"the backend of {slot.id} does not serve this publish: {answer.status}"
