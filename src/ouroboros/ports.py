@@ -50,7 +50,9 @@ class BackendSpec:
 
     With `listen = "socket"` the process inherits its listeners by the LISTEN_FDS protocol of
     sd_listen_fds(3); with `"port"` it binds the slot's port by itself. `env` is the whole
-    environment. `log_path` gets stdout and stderr. `nonce` proves which process answers.
+    environment, beside `PREVIEW_NONCE`, which the runtime adds: a process that knows it and
+    answers with it proves that it is the one that was started. `log_path` gets stdout and
+    stderr.
     """
 
     argv: tuple[str, ...]
@@ -82,7 +84,13 @@ class BackendStatus:
     commit_sha: str | None = None
     fence: int = 0
     log_path: Path | None = None
+    nonce: str | None = None
     candidate_port: int | None = None
+    candidate_state: str | None = None
+    """starting | running | exited; None when there is no candidate"""
+    candidate_publish_id: str | None = None
+    candidate_nonce: str | None = None
+    candidate_exit: str | None = None
 
 
 class BackendRuntime(Protocol):
