@@ -1,0 +1,189 @@
+"""A surface: the shared state of all its connections, and where each request goes.
+
+Apart from the process around it (`process.py`), so that tests build one with their own limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from email.utils import formatdate
+
+from ouroboros.entrypoints.surface.answer import REASONS, Answer
+from ouroboros.entrypoints.surface.client import IDLE, Client
+from ouroboros.entrypoints.surface.deadlines import Deadlines
+from ouroboros.entrypoints.surface.forward import Gateway
+from ouroboros.entrypoints.surface.head import Grammar, Request
+from ouroboros.entrypoints.surface.limits import Limits
+from ouroboros.entrypoints.surface.options import Options
+from ouroboros.entrypoints.surface.pages import error_answer, state_answer
+from ouroboros.entrypoints.surface.pool import Pool, Target
+from ouroboros.entrypoints.surface.refusal import Refusal
+from ouroboros.entrypoints.surface.response import ResponseGrammar
+from ouroboros.entrypoints.surface.static import answer_static
+from ouroboros.entrypoints.surface.view import Source, View
+from ouroboros.entrypoints.surface.watch import Watch
+
+TICK_S = 0.5
+BADGE_PREFIX = b"/__preview/"
+
+
+class Stamps(dict[int, bytes]):
+    """Status line and Date for each status, made once a second."""
+
+    def __missing__(self, status: int) -> bytes:
+        reason = REASONS.get(status, "")
+        stamp = f"HTTP/1.1 {status} {reason}\r\nDate: {formatdate(usegmt=True)}\r\n".encode()
+        self[status] = stamp
+        return stamp
+
+
+class Surface:
+    """Everything that the connections of one surface share. Not thread-safe; one event loop."""
+
+    changed: Callable[[int], object]
+
+    def __init__(
+        self, options: Options, limits: Limits, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.options = options
+        self.limits = limits
+        self.loop = loop
+        self.now = loop.time()
+        self.draining = False
+        self.clients: set[Client] = set()
+        self.count: dict[int, int] = defaultdict(int)
+        self.proxied = 0
+        self.switches = 0
+        self.stamps = Stamps()
+        self.memo: dict[bytes, tuple[int, bytes, bytes]] = {}
+        self.grammar = Grammar(limits, options.hosts)
+        self.responses = ResponseGrammar()
+        self.gateway = Gateway(options.slot_id)
+        self.deadlines = Deadlines(limits)
+        self.pool = Pool(self, Target(options.api_target))
+        self._source = Source(options.root, options.slot_id)
+        self._watch = Watch(self._source.signature)
+        self._load()
+
+    # -- the view ------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Something was renamed: take the new view if it is one. Never fails."""
+        if self._watch.settle() or not self._source.is_managed:
+            self._load()
+
+    def _load(self) -> None:
+        # The watch begins before the view is read, so that a switch in between is seen again.
+        self._watch.follow(self._source.directories)
+        self.changed = self._watch.changed
+        self.view = self._source.resolve()
+        self.memo.clear()
+        self.switches += 1
+        info = self.view.info
+        prefixes = info.proxy_prefixes if info.has_backend else ()
+        if info.has_backend and not info.has_frontend:
+            prefixes = (b"",)
+        self._exact = frozenset(prefixes)
+        self._below = tuple(prefix + b"/" for prefix in prefixes)
+
+    def remember(self, head: bytes, status: int, lines: bytes, body: bytes) -> None:
+        """Keep an answer for requests of the very same bytes, until the next switch."""
+        limits = self.limits
+        if len(head) <= limits.memo_head_bytes and len(body) <= limits.memo_body_bytes:
+            if len(self.memo) >= limits.memo_entries:
+                self.memo.clear()
+            self.memo[head] = (status, lines, body)
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def answer(self, view: View, request: Request) -> Answer | None:
+        """Our own answer to a request, or None when the backend is to answer it.
+
+        Raises `Refusal`: 404, 405, 409 (another commit is expected), 502 (a loop).
+        """
+        path = request.path
+        if path == b"/health":
+            return self._health(view)
+        expected = request.fields.expect_commit
+        if expected and not view.commit.startswith(expected.decode()):
+            detail = f"Commit {view.commit or 'none'} is served, another one is expected."
+            raise Refusal(409, "other_commit", detail, fatal=False)
+        if (path in self._exact or path.startswith(self._below)) and not path.startswith(
+            BADGE_PREFIX
+        ):
+            if self.gateway.is_loop(request.fields):
+                raise Refusal(502, "proxy_loop", "The API target leads back to this surface.")
+            return None
+        if view.release is None:
+            return state_answer(view, request)
+        return answer_static(view, view.release, request)
+
+    def error(self, refusal: Refusal, request: Request | None, view: View) -> Answer:
+        """The answer that tells of a refusal."""
+        return error_answer(refusal.status, refusal.code, refusal.detail, request, view)
+
+    def away(self, view: View) -> Refusal:
+        """What to say when no connection to the backend can be had."""
+        if view.release is None or not view.is_published:
+            detail = f"No backend answers; the slot is {view.state.state}."
+            return Refusal(503, "backend_away", detail, fatal=False)
+        if self.pool.last_error == "timed out":
+            detail = "The backend does not accept connections in time."
+            return Refusal(504, "backend_timeout", detail, fatal=False)
+        detail = "The backend is not running. It may be starting again."
+        return Refusal(502, "backend_away", detail, fatal=False)
+
+    def _health(self, view: View) -> Answer:
+        info, options = view.info, self.options
+        state = "live" if view.release is not None and view.is_published else view.state.state
+        document = {
+            "status": "ok",
+            "slot_id": options.slot_id,
+            "run_id": info.run_id or view.state.run_id or None,
+            "commit_sha": info.commit_sha or None,
+            "publish_id": info.publish_id or None,
+            "release": view.release.name if view.release and view.is_published else None,
+            "state": state,
+            "root": options.root,
+            "pid": os.getpid(),
+            "api_target": options.api_target,
+        }
+        body = json.dumps(document).encode() + b"\n"
+        lines = (
+            b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+            b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n" % len(body)
+        )
+        return Answer(200, lines, body, fixed=True)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Look at every clock; called twice a second by the process."""
+        self.now = self.loop.time()
+        self.stamps.clear()
+        self.refresh()
+        self.pool.tick()
+        for client in list(self.clients):
+            self.deadlines.check(client, self.now)
+
+    def begin_drain(self) -> None:
+        """No new connection is taken; answers now say that the connection closes."""
+        self.draining = True
+        self.memo.clear()
+
+    def is_drained(self, *, patient: bool) -> bool:
+        """Whether nothing is in progress; idle connections count while `patient`."""
+        return not self.clients or (
+            not patient and all(client.phase == IDLE for client in self.clients)
+        )
+
+    def close(self) -> None:
+        """End every connection and stop watching."""
+        for client in list(self.clients):
+            client.transport.abort()
+        self.pool.close()
+        self._watch.close()

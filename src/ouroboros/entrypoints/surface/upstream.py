@@ -1,0 +1,243 @@
+"""One connection to the backend and the answer that comes over it.
+
+Apart from the client's side: here answers are read, checked and handed on as bytes. Both sides
+pause each other, so a slow reader costs one buffer and not the whole answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from typing import TYPE_CHECKING, cast
+
+from ouroboros.entrypoints.surface.framing import Body, ChunkedBody, LengthBody
+from ouroboros.entrypoints.surface.refusal import Refusal
+from ouroboros.entrypoints.surface.response import CHUNKED, ResponseHead, bad_answer
+
+if TYPE_CHECKING:
+    from ouroboros.entrypoints.surface.client import Client
+    from ouroboros.entrypoints.surface.head import Request
+    from ouroboros.entrypoints.surface.pool import Pool
+    from ouroboros.entrypoints.surface.surface import Surface
+
+FREE, HEAD, BODY, UNTIL_END, TUNNEL, ENDED = range(6)
+
+
+class Upstream(asyncio.Protocol):
+    """A connection to the backend; serves one client at a time."""
+
+    __slots__ = (
+        "_body", "_buffer", "_chunking", "_informational", "_keep", "_poller", "_pool",
+        "_surface", "client", "idle_since", "is_stalled", "phase", "since",
+        "transport",
+    )  # fmt: skip
+
+    def __init__(self, surface: Surface, pool: Pool) -> None:
+        self._surface = surface
+        self._pool = pool
+        self._buffer = b""
+        self._body: Body | None = None
+        self._keep = False
+        self._chunking = False
+        self._informational = 0
+        self.phase = FREE
+        self.client: Client | None = None
+        self.is_stalled = False
+        self.idle_since = self.since = surface.now
+
+    # -- the life of the connection ------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; asyncio calls this once."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._poller = select.poll()
+        handle = transport.get_extra_info("socket").fileno()
+        self._poller.register(handle, select.POLLIN | select.POLLRDHUP)
+        self._pool.open.add(self)
+
+    def is_usable(self) -> bool:
+        """Whether the backend has neither closed nor said anything since the last exchange.
+
+        Asked of the kernel, because the event of a close may still be waiting for its turn.
+        """
+        return not self.transport.is_closing() and not self._poller.poll(0)
+
+    def send(self, client: Client, head: bytes) -> None:
+        """Begin an exchange: the head goes out, the answer will go to `client`."""
+        self.client = client
+        self.phase = HEAD
+        self.since = self._surface.now
+        self._informational = 0
+        self.transport.write(head)
+
+    def close(self) -> None:
+        """End the connection at once; the backend sees that nobody listens any more."""
+        self.phase = ENDED
+        self.client = None
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The backend has gone: an answer in progress is finished or cut, never left open."""
+        client, phase = self.client, self.phase
+        self.client = None
+        self.phase = ENDED
+        self._pool.forget(self)
+        if client is None:
+            return
+        if phase == TUNNEL:
+            client.tunnel_ended()
+        elif phase == UNTIL_END and exc is None:
+            client.answer_ended(b"0\r\n\r\n" if self._chunking else b"", None)
+        elif phase == HEAD:
+            detail = "The backend closed the connection without an answer."
+            client.answer_failed(Refusal(502, "backend_closed", detail))
+        else:
+            client.answer_failed(bad_answer("The backend sent half an answer."))
+
+    def eof_received(self) -> bool | None:
+        """Pass the end of one direction of a tunnel on; elsewhere it is the end."""
+        if self.phase == TUNNEL and self.client is not None:
+            self.client.tunnel_half_closed()
+            return True
+        return None
+
+    def pause_writing(self) -> None:
+        """The backend takes the request body slower than the client sends it."""
+        self.is_stalled = True
+        if self.client is not None:
+            self.client.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The backend has caught up."""
+        self.is_stalled = False
+        if self.client is not None:
+            self.client.transport.resume_reading()
+
+    # -- the answer ----------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Read the answer; anything that no request has asked for ends the connection."""
+        client = self.client
+        if client is None:
+            self.close()
+            return
+        self.since = self._surface.now
+        try:
+            if self.phase == HEAD:
+                self._read_head(client, data)
+            elif self.phase == BODY:
+                self._read_body(client, data)
+            elif self.phase == UNTIL_END:
+                self._relay_open_end(client, data)
+            else:
+                client.transport.write(data)
+        except Refusal as refusal:
+            self.close()
+            client.answer_failed(refusal)
+
+    def _read_head(self, client: Client, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > self._surface.limits.upstream_head_bytes:
+                    raise bad_answer("The head of the backend's answer is too large.")
+                if not b"HTTP/1.".startswith(data[:7]):
+                    raise bad_answer("The backend does not speak HTTP/1.")
+                self._buffer = data
+                return
+            head = self._surface.responses.read(data[: end + 4])
+            data = data[end + 4 :]
+            if head.status >= 200:
+                self._begin_body(client, head, data)
+                return
+            if head.status == 101:
+                self._begin_tunnel(client, head, data)
+                return
+            self._informational += 1
+            if self._informational > self._surface.limits.informational:
+                raise bad_answer("The backend sends interim answers without end.")
+            request = client.request
+            if request.http11 and (head.status != 100 or request.fields.expect_continue):
+                client.transport.write(head.lines + b"\r\n")
+
+    def _begin_tunnel(self, client: Client, head: ResponseHead, rest: bytes) -> None:
+        if not client.request.fields.upgrade or not head.upgrade:
+            raise bad_answer("The backend switched to a protocol that nobody asked for.")
+        self.phase = TUNNEL
+        client.begin_tunnel(
+            head.lines + b"Connection: Upgrade\r\nUpgrade: " + head.upgrade + b"\r\n", rest
+        )
+
+    def _begin_body(self, client: Client, head: ResponseHead, rest: bytes) -> None:
+        request = client.request
+        length = head.length
+        self._keep = head.keep_alive
+        framing = b""
+        self._chunking = False
+        if request.method == b"HEAD" or head.status in (204, 304):
+            if length >= 0 and head.status != 204:
+                framing = b"Content-Length: %d\r\n" % length
+            length = 0
+        elif length >= 0:
+            framing = b"Content-Length: %d\r\n" % length
+        elif request.http11:
+            framing = b"Transfer-Encoding: chunked\r\n"
+            self._chunking = True
+        if length >= 0 and len(rest) == length and self._keep:
+            # The usual answer: all of it in one read, out in one write.
+            client.write_head(head.lines, framing, rest)
+            self._end(b"")
+            return
+        client.write_head(head.lines, framing, b"")
+        if length >= 0:
+            self._body = LengthBody(length)
+        elif length == CHUNKED:
+            decoded = not request.http11
+            self._body = ChunkedBody(self._surface.limits.trailer_bytes, decoded=decoded)
+        else:
+            self._keep = False
+            self.phase = UNTIL_END
+            if rest:
+                self._relay_open_end(client, rest)
+            return
+        self.phase = BODY
+        if rest or self._body.done:
+            self._read_body(client, rest)
+
+    def _read_body(self, client: Client, data: bytes) -> None:
+        body = cast(Body, self._body)
+        try:
+            pieces, rest = body.feed(data) if not body.done else ([], data)
+        except Refusal as refusal:
+            raise bad_answer("The backend broke off its answer.") from refusal
+        if rest:
+            # More than it promised: what follows could pass for another client's answer.
+            self._keep = False
+        if len(pieces) == 1:
+            client.transport.write(pieces[0])
+        elif pieces:
+            client.transport.writelines(pieces)
+        if body.done:
+            self._end(b"")
+
+    def _relay_open_end(self, client: Client, data: bytes) -> None:
+        if self._chunking:
+            client.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            client.transport.write(data)
+
+    def _end(self, last: bytes) -> None:
+        client = cast("Client", self.client)
+        self.client = None
+        self._body = None
+        keep = self._keep and client.request_is_complete()
+        if keep:
+            self.phase = FREE
+            self.transport.resume_reading()
+            client.answer_ended(last, self)
+        else:
+            self.close()
+            client.answer_ended(last, None)
