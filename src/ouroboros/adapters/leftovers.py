@@ -5,10 +5,11 @@ Decides by which mark a process is known to belong to one state directory. It is
 after everything that held a handle was killed.
 """
 
+import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from secrets import token_hex
 from signal import SIGKILL
@@ -85,3 +86,24 @@ def _list_own_ancestry() -> set[int]:
         entry = guard.read_process(pid)
         pid = 0 if entry is None else entry.parent
     return pids
+
+
+def end_adopted(known: Collection[int]) -> None:
+    """End the children of this process that it did not start, and all below them.
+
+    A subreaper inherits them when one of its guards was killed. `known` are the pids it started.
+    """
+    while True:
+        strangers = [
+            entry
+            for entry in guard.list_processes()
+            if entry.parent == os.getpid() and entry.pid not in known
+        ]
+        if not strangers:
+            return
+        for stranger in strangers:
+            for entry in (stranger, *guard.list_descendants(stranger.pid)):
+                guard.send_signal(entry, SIGKILL)
+        for stranger in strangers:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(stranger.pid, 0)

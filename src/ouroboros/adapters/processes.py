@@ -6,6 +6,7 @@ no inherited descriptors, and a way to end all of it, whatever it forked.
 
 import contextlib
 import json
+import os
 import selectors
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from ouroboros.adapters import guard
 from ouroboros.adapters.leftovers import MARKER, end_processes, read_marker
@@ -87,6 +88,11 @@ class GuardedProcess:
     left: tuple[int, ...] = ()
     _unread: bytes = field(default=b"", repr=False)
     _said_done: bool = False
+
+    @property
+    def guard_was_killed(self) -> bool:
+        """Whether the guard ended without finishing its work; ours was done in its place."""
+        return self.gone and not self._said_done
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
@@ -171,6 +177,14 @@ class GuardedProcess:
             self._control.sendall(json.dumps(request).encode() + b"\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A process that was left to itself, and the pipe on which it says how its start went."""
+
+    pid: int
+    said: IO[bytes]
+
+
 def start_guarded(
     spec: GuardedSpec,
     stdin: BinaryIO | int = subprocess.DEVNULL,
@@ -206,3 +220,35 @@ def start_guarded(
         ours.sendall(spec.document() + b"\n")
     ours.setblocking(False)
     return GuardedProcess(spec, popen.pid, popen, ours)
+
+
+def start_daemon(
+    argv: tuple[str, ...], cwd: Path, env: Mapping[str, str], log_path: Path
+) -> Daemon:
+    """Start a process that outlives this one, in a session of its own, unguarded.
+
+    `{fd}` in `argv` becomes the descriptor of a pipe to this process: what the daemon writes
+    there until it closes it is read from `said`. The log is written from its beginning.
+    """
+    read, written = os.pipe()
+    said = os.fdopen(read, "rb")
+    try:
+        with log_path.open("wb") as log:
+            popen = subprocess.Popen(
+                tuple(item.replace("{fd}", str(written)) for item in argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=cwd,
+                env=env,
+                pass_fds=(written,),
+                start_new_session=True,
+            )
+    except BaseException:
+        said.close()
+        raise
+    finally:
+        os.close(written)
+    # Nobody waits for a daemon: when it ends before us, this avoids a warning about that.
+    popen.returncode = 0
+    return Daemon(popen.pid, said)
