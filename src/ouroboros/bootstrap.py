@@ -1,0 +1,134 @@
+"""The composition root: builds stores, adapters and services from the settings, once a process.
+
+Nothing is made at import, and nothing else in the house makes an adapter.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ouroboros.adapters.cluster.access import ClusterAccess, external_access
+from ouroboros.adapters.cluster.embedded import plan_server
+from ouroboros.adapters.command_runner import ProcessRunner
+from ouroboros.adapters.control.connection import ControlPool, open_pool
+from ouroboros.adapters.control.leases import LeaseStore
+from ouroboros.adapters.control.publishes import PublishStore
+from ouroboros.adapters.control.slots import SlotReader
+from ouroboros.adapters.leftovers import instance_id
+from ouroboros.adapters.supervisor_client import SupervisorClient
+from ouroboros.adapters.web_roots import WebRoots
+from ouroboros.plans.layout import Layout
+from ouroboros.ports import BackendRuntime, CommandRunner
+from ouroboros.services.backends import Backends
+from ouroboros.services.databases import SlotDatabases
+from ouroboros.services.leasing.allocate import Allocator
+from ouroboros.services.leasing.keep import Keeper
+from ouroboros.services.publish.migrate import Migrator
+from ouroboros.settings import Settings
+
+_HOST = "local"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TOOLS = ("uv", "node", "npm", "npx")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Everything that a process of the control plane works with."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    layout: Layout
+    control: ControlPool
+    access: ClusterAccess
+    runner: CommandRunner
+    runtime: BackendRuntime
+    leases: LeaseStore
+    slots: SlotReader
+    publishes: PublishStore
+    web_roots: WebRoots
+    databases: SlotDatabases
+    backends: Backends
+    allocator: Allocator
+    keeper: Keeper
+    migrator: Migrator
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self.control.close()
+
+
+def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Installation:
+    """Build an installation's services; `name` is shown by PostgreSQL as the application."""
+    layout = Layout(settings.state_dir)
+    access = cluster_access(settings)
+    control = open_pool(access.control_dsn(), name)
+    runner = ProcessRunner(instance_id(settings.state_dir))
+    runtime = SupervisorClient(settings)
+    leases = LeaseStore(
+        control,
+        settings.pool,
+        ttl_s=settings.lease_ttl_s,
+        claim_ttl_s=settings.claim_ttl_s,
+        host=_HOST,
+    )
+    slots = SlotReader(control, settings.pool)
+    publishes = PublishStore(control, settings.pool)
+    web_roots = WebRoots(settings.state_dir)
+    databases = SlotDatabases(control, access, settings, runner)
+    backends = Backends(
+        runtime, databases, slots, web_roots, layout, provide_tools(layout, environ)
+    )
+    return Installation(
+        settings=settings,
+        environ=environ,
+        layout=layout,
+        control=control,
+        access=access,
+        runner=runner,
+        runtime=runtime,
+        leases=leases,
+        slots=slots,
+        publishes=publishes,
+        web_roots=web_roots,
+        databases=databases,
+        backends=backends,
+        allocator=Allocator(leases, slots, databases, runtime, web_roots),
+        keeper=Keeper(leases, publishes, runtime, web_roots),
+        migrator=Migrator(backends, slots, runner),
+    )
+
+
+def cluster_access(settings: Settings) -> ClusterAccess:
+    """How to reach PostgreSQL: our own, or the one that `OUROBOROS_CONTROL_DSN` names."""
+    if settings.control_dsn is not None:
+        return external_access(settings.control_dsn, settings.secrets_dir)
+    return plan_server(settings).access
+
+
+def provide_tools(layout: Layout, environ: Mapping[str, str]) -> str:
+    """Link the tools that builds use into one directory; returns the PATH of branch code.
+
+    Our own virtual environment is not on it, so branch code sees neither our Python nor our
+    libraries. A Python for applications is the one our environment was made from.
+    """
+    layout.tools.mkdir(parents=True, exist_ok=True)
+    own = Path(sys.executable).parent
+    search = os.pathsep.join((str(own), environ.get("PATH", _SYSTEM_PATH)))
+    for tool in _TOOLS:
+        found = shutil.which(tool, path=search)
+        if found is not None:
+            _link(layout.tools / tool, Path(found))
+    base_python = Path(os.path.realpath(sys.executable)).parent
+    return os.pathsep.join((str(layout.tools), _SYSTEM_PATH, str(base_python)))
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    draft = link.with_name(f".{link.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(link)

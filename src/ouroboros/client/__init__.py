@@ -1,0 +1,120 @@
+"""A client of the control plane's API, which the command line uses itself.
+
+It speaks HTTP over the installation's unix socket, or to a URL, with nothing but the standard
+library, so that a command starts quickly. Failures come back as the `PreviewError` that the
+control plane raised, with the same code and exit status.
+"""
+
+import http.client
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from ouroboros.adapters.unix_sockets import connect_unix
+from ouroboros.domain.errors import Failed, PreviewError, TimedOut, Unhealthy
+
+
+class RemoteError(PreviewError):
+    """An error of the control plane, with the exit status that belongs to its code."""
+
+    def __init__(self, document: Mapping[str, Any], exit_code: int, http_status: int) -> None:
+        known = {"ok", "error", "message", "hint", "command", "exit_code"}
+        super().__init__(
+            str(document.get("error", "unknown_error")),
+            str(document.get("message", "")),
+            str(document.get("hint", "")),
+            {key: value for key, value in document.items() if key not in known},
+        )
+        self.exit_code = exit_code  # type: ignore[misc]
+        self.http_status = http_status  # type: ignore[misc]
+
+
+class Client:
+    """Requests to one control plane; each uses a connection of its own."""
+
+    def __init__(self, address: Path | str) -> None:
+        """`address` is the path of a unix socket, or an http(s) URL."""
+        self._address = address
+
+    def get(
+        self, path: str, query: Mapping[str, Any] | None = None, time_limit_s: float = 30.0
+    ) -> Any:
+        """GET a document; raises what the control plane answered, or `api_unreachable`."""
+        return self._request("GET", _with_query(path, query), None, time_limit_s)
+
+    def post(
+        self, path: str, document: Mapping[str, Any] | None = None, time_limit_s: float = 120.0
+    ) -> Any:
+        """POST a document and return the answer's."""
+        return self._request("POST", path, document or {}, time_limit_s)
+
+    def _request(
+        self, method: str, path: str, document: Mapping[str, Any] | None, time_limit_s: float
+    ) -> Any:
+        connection = self._connection(time_limit_s)
+        try:
+            body = None if document is None else json.dumps(document, default=str)
+            headers = {"Host": "localhost", "Accept": "application/json"}
+            if body is not None:
+                headers["Content-Type"] = "application/json"
+            connection.request(method, path, body=body, headers=headers)
+            response = connection.getresponse()
+            return _read(response, response.read())
+        except TimeoutError as error:
+            raise TimedOut(
+                "api_timed_out", f"the control plane did not answer within {time_limit_s:.0f} s"
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unhealthy(
+                "api_unreachable",
+                f"the control plane's API does not answer at {self._address}",
+                "ouroboros up",
+            ) from error
+        finally:
+            connection.close()
+
+    def _connection(self, time_limit_s: float) -> http.client.HTTPConnection:
+        if isinstance(self._address, Path):
+            return _UnixConnection(self._address, time_limit_s)
+        parts = urlsplit(self._address)
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        return kind(parts.hostname or "127.0.0.1", parts.port, timeout=time_limit_s)
+
+
+def path_of(*parts: str) -> str:
+    """A path of the API made from parts that may hold anything."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a unix socket."""
+
+    def __init__(self, path: Path, time_limit_s: float) -> None:
+        super().__init__("localhost", timeout=time_limit_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = connect_unix(self._path, self.timeout)
+
+
+def _with_query(path: str, query: Mapping[str, Any] | None) -> str:
+    wanted = {key: value for key, value in (query or {}).items() if value is not None}
+    return f"{path}?{urlencode(wanted)}" if wanted else path
+
+
+def _read(response: http.client.HTTPResponse, body: bytes) -> Any:
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise Failed(
+            "api_answered_nonsense", f"status {response.status} with a body that is not JSON"
+        ) from error
+    if isinstance(document, dict) and document.get("ok") is False:
+        raise RemoteError(document, int(document.get("exit_code", 1)), response.status)
+    if response.status >= 400:
+        raise Failed("api_failed", f"the API answered {response.status}", "ouroboros status")
+    return document

@@ -1,0 +1,1 @@
+"""Where the world comes in: command line, HTTP, worker, supervisor, web surface."""

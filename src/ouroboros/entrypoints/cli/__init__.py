@@ -1,0 +1,1 @@
+"""The command line: parse, one call, present. Heavy imports wait until a command needs them."""

@@ -1,0 +1,76 @@
+"""The databases of slots on the command line."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ouroboros.client import path_of
+from ouroboros.entrypoints.cli.connect import client
+from ouroboros.entrypoints.cli.lease import DryRun, SlotName
+from ouroboros.entrypoints.cli.output import Document, answer, facts
+
+app = typer.Typer(help="The databases of slots.", no_args_is_help=True)
+
+SeedVersion = Annotated[str | None, typer.Option("--seed-version", help="e.g. v1")]
+SnapshotVersion = Annotated[str | None, typer.Option("--snapshot-version")]
+OptionalRun = Annotated[str | None, typer.Option("--run-id", help="the run it is done for")]
+
+
+@app.command()
+def reset(slot: SlotName, run_id: OptionalRun = None, dry_run: DryRun = False) -> None:
+    """Replace the slot's database by an empty one."""
+    _reset("reset", slot, {"strategy": "empty", "run_id": run_id, "dry_run": dry_run})
+
+
+@app.command()
+def seed(
+    slot: SlotName,
+    seed_version: Annotated[str, typer.Option("--seed-version", help="e.g. v1")],
+    run_id: OptionalRun = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make the slot's database exactly what the seed version says, whatever it holds now."""
+    asked = {"seed_version": seed_version, "run_id": run_id, "dry_run": dry_run}
+    _reset("seed", slot, {"strategy": "seed", **asked})
+
+
+@app.command("reset-and-seed")
+def reset_and_seed(
+    slot: SlotName,
+    run_id: Annotated[str, typer.Option("--run-id", help="the run it is done for")],
+    strategy: Annotated[str, typer.Option(help="seed or snapshot")],
+    seed_version: SeedVersion = None,
+    snapshot_version: SnapshotVersion = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Bring the slot's database to a seed's or snapshot's state, for a run."""
+    asked = {
+        "run_id": run_id,
+        "strategy": strategy,
+        "seed_version": seed_version,
+        "snapshot_version": snapshot_version,
+        "dry_run": dry_run,
+    }
+    _reset("reset-and-seed", slot, asked)
+
+
+@app.command()
+def migrate(slot: SlotName, dry_run: DryRun = False) -> None:
+    """Run the live release's migrations on the slot's database."""
+    path = path_of("api", "slots", slot, "migrate")
+    got = client().post(path, {"dry_run": dry_run}, time_limit_s=660.0)
+    answer("db migrate", got, _told)
+
+
+def _reset(verb: str, slot: str, asked: dict[str, Any]) -> None:
+    path = path_of("api", "slots", slot, "database", "reset")
+    answer(f"db {verb}", client().post(path, asked, time_limit_s=660.0), _told)
+
+
+def _told(document: Document) -> str:
+    if document.get("dry_run"):
+        lines = [f"would {step}" for step in document["steps"]]
+        return "\n".join([*lines, *document.get("warnings", [])])
+    shown = ("slot_id", "db_name", "run_id", "seed_version", "snapshot_version", "path",
+             "fingerprint", "duration_ms")  # fmt: skip
+    return facts(document, *shown)

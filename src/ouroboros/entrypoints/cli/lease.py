@@ -1,0 +1,126 @@
+"""Leasing on the command line: allocate, heartbeat, release, reap, slots and queue."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from ouroboros.client import path_of
+from ouroboros.domain.errors import PreviewError
+from ouroboros.entrypoints.cli.connect import client
+from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
+
+RunId = Annotated[str, typer.Option("--run-id", help="the run, e.g. a ticket or session id")]
+SlotName = Annotated[str, typer.Option("--slot", help="preview-<n>, or its alias preview<n>")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="check and tell, change nothing")]
+
+_WAIT_ONCE_S = 25.0
+
+
+def allocate(
+    run_id: RunId,
+    strategy: Annotated[str, typer.Option(help="seed or snapshot")] = "seed",
+    seed_version: Annotated[str | None, typer.Option(help="e.g. v1")] = None,
+    snapshot_version: Annotated[str | None, typer.Option(help="a snapshot's name")] = None,
+    branch: Annotated[str | None, typer.Option(help="default: codex/run-<run-id>")] = None,
+    priority: Annotated[int, typer.Option(help="higher is served first")] = 0,
+    wait: Annotated[bool, typer.Option("--wait", help="wait until a slot is free")] = False,
+    wait_limit_s: Annotated[float, typer.Option(help="give up waiting after this")] = 3600.0,
+    dry_run: DryRun = False,
+) -> None:
+    """Lease a slot for a run and bring its database to a known state."""
+    asked: dict[str, Any] = {
+        "run_id": run_id,
+        "strategy": strategy,
+        "seed_version": seed_version,
+        "snapshot_version": snapshot_version,
+        "branch": branch,
+        "priority": priority,
+        "dry_run": dry_run,
+    }
+    got = _acquire(asked, wait_limit_s if wait else 0.0)
+    answer("allocate", got, _told_allocation)
+
+
+def _acquire(asked: dict[str, Any], patience_s: float) -> Document:
+    api, deadline = client(), time.monotonic() + patience_s
+    told = None
+    while True:
+        remaining = max(0.0, deadline - time.monotonic())
+        try:
+            found: Document = api.post(
+                "/api/slots/acquire", asked | {"wait_s": min(_WAIT_ONCE_S, remaining)}
+            )
+            return found
+        except PreviewError as error:
+            if error.code != "waiting_for_slot" or time.monotonic() >= deadline:
+                raise
+            if told != (told := error.details.get("position")):
+                progress(f"waiting for a slot: number {told} in the queue")
+
+
+def _told_allocation(got: Document) -> str:
+    if got.get("dry_run"):
+        return "\n".join(f"would {step}" for step in got["steps"])
+    return facts(
+        {**got, "reset": got["reset"].get("path") or got["reset"].get("status")},
+        "slot_id", "run_id", "url", "db_name", "reset", "expires_at",
+    )  # fmt: skip
+
+
+def heartbeat(run_id: RunId, slot: SlotName) -> None:
+    """Extend a run's lease by its TTL."""
+    got = client().post(path_of("api", "slots", slot, "heartbeat"), {"run_id": run_id})
+    answer("heartbeat", got, lambda d: facts(d, "slot_id", "run_id", "expires_at"))
+
+
+def release(run_id: RunId, slot: SlotName) -> None:
+    """Give a slot back: its publish is cancelled, its backend stopped, the next run gets it."""
+    got = client().post(path_of("api", "slots", slot, "release"), {"run_id": run_id})
+    answer("release", got, lambda d: facts(d, "slot_id", "run_id", "lease_state"))
+
+
+def leave_queue(run_id: RunId) -> None:
+    """Take a waiting run out of the queue."""
+    got = client().post("/api/queue/leave", {"run_id": run_id})
+    answer("leave-queue", got, facts)
+
+
+def reap() -> None:
+    """End overdue leases now; the worker does it by itself every few seconds."""
+    got = client().post("/api/slots/reap-expired")
+    answer("reap", got, lambda d: f"{len(d['reaped'])} leases ended")
+
+
+def slots() -> None:
+    """The slots: who holds them, until when, and what they serve."""
+    got = client().get("/api/slots")
+    columns = ("slot_id", "state", "run_id", "commit_sha", "seed_version", "expires_at", "url")
+    answer("slots", got, lambda d: table(([s[c] for c in columns] for s in d["slots"]), columns))
+
+
+def queue() -> None:
+    """The runs that wait for a slot, next one first."""
+    got = client().get("/api/slots")
+    holders = [
+        {key: slot[key] for key in ("slot_id", "run_id", "expires_at")}
+        for slot in got["slots"]
+        if slot["run_id"]
+    ]
+    columns = ("position", "run_id", "priority", "waiting_since")
+    answer(
+        "queue",
+        {"queue": got["queue"], "holders": holders},
+        lambda d: table(([r[c] for c in columns] for r in d["queue"]), columns),
+    )
+
+
+COMMANDS = {
+    "allocate": allocate,
+    "heartbeat": heartbeat,
+    "release": release,
+    "leave-queue": leave_queue,
+    "reap": reap,
+    "slots": slots,
+    "queue": queue,
+}

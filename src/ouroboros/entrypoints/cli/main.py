@@ -1,0 +1,51 @@
+"""The program `ouroboros`: its commands, and the one place where errors become exit codes."""
+
+import sys
+
+import typer
+
+from ouroboros.domain.errors import BadInput, PreviewError
+from ouroboros.entrypoints.cli import backend, db, lease, local, publish
+from ouroboros.entrypoints.cli.output import Output, fail
+
+_HELP = """Full-stack previews on fixed slots of one plain Linux host.
+
+A run leases a slot (allocate), publishes a branch into it (publish), and gives it back (release).
+Answers are JSON when stdout is not a terminal. Exit codes: 0 done, 1 failed, 2 bad input,
+3 unhealthy, 75 waiting for a slot, 124 timed out."""
+
+
+def make_app() -> typer.Typer:
+    """The commands."""
+    app = typer.Typer(
+        help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    for module in (local, lease, publish):
+        for name, function in module.COMMANDS.items():
+            app.command(name)(function)
+    app.add_typer(backend.app, name="backend")
+    app.add_typer(db.app, name="db")
+    return app
+
+
+def main() -> None:
+    """Run one command; exits with its status."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
+    Output.as_json = len(arguments) < len(sys.argv) - 1
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    command = " ".join(word for word in arguments[:2] if not word.startswith("-"))
+    try:
+        status = make_app()(arguments, prog_name="ouroboros", standalone_mode=False)
+    except PreviewError as error:
+        return fail(command, error)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            return fail(command, BadInput("usage", error.format_message(), "ouroboros --help"))
+        raise
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,146 @@
+"""Publishing on the command line: publish and watch, list, read logs, cancel."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ouroboros.client import Client, path_of
+from ouroboros.domain.errors import Failed, TimedOut
+from ouroboros.entrypoints.cli.connect import client
+from ouroboros.entrypoints.cli.lease import RunId
+from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
+
+_WATCH_S = 20.0
+_CODES_OF_LIMITS = {"build_timed_out", "backend_not_ready"}
+
+
+def publish(
+    run_id: RunId,
+    repo: Annotated[str, typer.Option(help="path or URL of the git repository")],
+    ref: Annotated[str, typer.Option(help="branch, tag or full commit id")],
+    detach: Annotated[bool, typer.Option("--detach", help="do not wait for the end")] = False,
+) -> None:
+    """Publish a commit into the slot that the run holds, and wait until it is ready or failed."""
+    api = client()
+    repo = repo if "://" in repo else str(Path(repo).absolute())
+    queued = api.post("/api/publishes", {"run_id": run_id, "repo": repo, "ref": ref})
+    found = queued if detach else watch(api, queued["publish_id"])
+    answer("publish", found, _told)
+
+
+def watch(api: Client, publish_id: str) -> Document:
+    """Show a publish's steps until it ends; raises `publish_failed` and the like."""
+    seen, told, began = "", set[str](), time.monotonic()
+    while True:
+        query = {"wait_s": _WATCH_S, "seen": seen}
+        found: dict[str, Any] = api.get(path_of("api", "publishes", publish_id), query, 60.0)
+        seen = found["version"]
+        for step in found["steps"]:
+            mark = f"{step['step']} {step['state']}"
+            if mark not in told:
+                told.add(mark)
+                progress(_step_line(step, time.monotonic() - began))
+        if found["final"]:
+            break
+    if found["state"] != "ready":
+        raise _failure(found)
+    return found
+
+
+def publishes(
+    slot: Annotated[str | None, typer.Option(help="only of this slot")] = None,
+    run_id: Annotated[str | None, typer.Option(help="only of this run")] = None,
+) -> None:
+    """The newest publishes."""
+    got = client().get("/api/publishes", {"slot": slot, "run_id": run_id})
+    columns = ("publish_id", "state", "slot_id", "run_id", "ref", "commit_sha", "queued_at")
+    answer(
+        "publishes",
+        got,
+        lambda d: table(([p[c] for c in columns] for p in d["publishes"]), columns),
+    )
+
+
+def logs(
+    publish_id: Annotated[str | None, typer.Argument(help="e.g. p12")] = None,
+    slot: Annotated[str | None, typer.Option(help="the newest publish of this slot")] = None,
+    step: Annotated[str | None, typer.Option(help="only this step")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="until it ends")] = False,
+) -> None:
+    """Print the log of a publish."""
+    api = client()
+    chosen = publish_id or _newest(api, slot)
+    offset = 0
+    while True:
+        final = api.get(path_of("api", "publishes", chosen))["final"]
+        while True:
+            path = path_of("api", "publishes", chosen, "log")
+            part = api.get(path, {"offset": offset, "step": step})
+            _print_log(part["text"])
+            offset = part["next_offset"]
+            if not part["text"]:
+                break
+        if final or not follow:
+            return
+        time.sleep(0.1)
+
+
+def cancel(publish_id: Annotated[str, typer.Argument(help="e.g. p12")]) -> None:
+    """Ask for the end of a publish; what was served before stays."""
+    got = client().post(path_of("api", "publishes", publish_id, "cancel"))
+    answer("cancel", got, lambda d: facts(d, "publish_id", "state"))
+
+
+def _newest(api: Client, slot: str | None) -> str:
+    found = api.get("/api/publishes", {"slot": slot})["publishes"]
+    if not found:
+        raise Failed("publish_not_found", "there is no publish yet", "ouroboros publish --help")
+    return str(found[0]["publish_id"])
+
+
+def _step_line(step: Document, elapsed_s: float) -> str:
+    signs = {"running": "…", "done": "✓", "failed": "✗"}
+    took = "" if step["duration_ms"] is None else f"  {step['duration_ms'] / 1000:.1f} s"
+    encoding = (sys.stderr.encoding or "ascii").lower()
+    sign = signs[step["state"]] if "utf" in encoding else step["state"]
+    return f"[{elapsed_s:6.1f} s] {sign} {step['step']}{took}"
+
+
+def _failure(found: Document) -> Failed | TimedOut:
+    failure = found["failure"] or {}
+    code = failure.get("error") or f"publish_{found['state']}"
+    kind = TimedOut if code in _CODES_OF_LIMITS else Failed
+    step = f" in step {found['failed_step']}" if found["failed_step"] else ""
+    return kind(
+        code,
+        f"publish {found['publish_id']} {found['state']}{step}: {failure.get('message', '')}",
+        failure.get("hint") or f"ouroboros logs {found['publish_id']}",
+        {key: found[key] for key in _REPORTED} | {"failure": failure},
+    )
+
+
+_REPORTED = (
+    "publish_id", "run_id", "slot_id", "state", "commit_sha", "failed_step", "steps", "log",
+    "url", "slot_backend_url", "vite_api_base_url",
+)  # fmt: skip
+
+
+def _told(found: Document) -> str:
+    return facts(found, "state", "url", "commit_sha", "slot_id", "publish_id", "log")
+
+
+def _print_log(text: str) -> None:
+    kept = (char for char in text if char in "\n\t" or char.isprintable())
+    sys.stdout.write("".join(kept))
+    sys.stdout.flush()
+
+
+COMMANDS = {
+    "publish": publish,
+    "publishes": publishes,
+    "logs": logs,
+    "cancel": cancel,
+}

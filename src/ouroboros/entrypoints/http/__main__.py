@@ -1,0 +1,60 @@
+"""Serve the API on 127.0.0.1 and on the installation's unix socket, until SIGTERM."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import anyio.to_thread
+import uvicorn
+
+from ouroboros.adapters.unix_sockets import listen_unix
+from ouroboros.bootstrap import compose
+from ouroboros.domain.errors import PreviewError
+from ouroboros.entrypoints.http.app import make_app
+from ouroboros.settings import Settings, read_settings
+
+_THREADS = 100  # a run that waits for a slot holds one
+
+
+def main() -> int:
+    """Run until stopped; returns the exit status."""
+    try:
+        settings = read_settings(os.environ)
+        installation = compose(settings, os.environ, "ouroboros-api")
+    except PreviewError as error:
+        print(f"{error.code}: {error.message}. {error.hint}", file=sys.stderr)
+        return error.exit_code
+    installation.leases.register()
+    config = uvicorn.Config(make_app(installation), log_level="warning", server_header=False)
+    try:
+        asyncio.run(_serve(uvicorn.Server(config), settings))
+    finally:
+        installation.close()
+        (settings.run_dir / "api.sock").unlink(missing_ok=True)
+    return 0
+
+
+async def _serve(server: uvicorn.Server, settings: Settings) -> None:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    sockets = [_tcp(settings.api_port), _unix(settings.run_dir / "api.sock")]
+    await server.serve(sockets=sockets)
+
+
+def _tcp(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener
+
+
+def _unix(path: Path) -> socket.socket:
+    """A socket that only this user may connect to; one of a killed predecessor is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return listen_unix(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

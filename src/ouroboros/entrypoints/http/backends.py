@@ -1,0 +1,48 @@
+"""Backends of slots: the five verbs, and migrating by hand."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from ouroboros.entrypoints.http.dependencies import At, PathSlot
+
+router = APIRouter(prefix="/api/slots/{slot}", tags=["backends"])
+
+
+class MigrateRequest(BaseModel):
+    """Whether to only check."""
+
+    model_config = ConfigDict(extra="forbid")
+    dry_run: bool = False
+
+
+@router.get("/backend")
+def status(at: At, slot: PathSlot) -> dict[str, Any]:
+    """What runs behind the slot's API port; a stopped backend is no error."""
+    return {"ok": True, **at.backends.status(slot)}
+
+
+@router.get("/backend/health")
+def health(at: At, slot: PathSlot) -> dict[str, Any]:
+    """Ask the backend itself; 503 `backend_unhealthy` when it does not answer well."""
+    return {"ok": True, **at.backends.health(slot)}
+
+
+@router.post("/backend/{verb}")
+def act(at: At, slot: PathSlot, verb: Literal["start", "restart", "stop"]) -> dict[str, Any]:
+    """Start, restart or stop it; repeating one is no error."""
+    match verb:
+        case "start":
+            described = at.backends.start(slot)
+        case "restart":
+            described = at.backends.restart(slot)
+        case "stop":
+            described = at.backends.stop(slot)
+    return {"ok": True, **described}
+
+
+@router.post("/migrate")
+def migrate(at: At, slot: PathSlot, asked: MigrateRequest) -> dict[str, Any]:
+    """Run the live release's migrations on the slot's database."""
+    return {"ok": True, **at.migrator.migrate(slot, dry_run=asked.dry_run)}

@@ -1,0 +1,134 @@
+"""Publishes: queue one, watch it, read its log, cancel it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from ouroboros.adapters.publish_log import PUBLISH_LOG
+from ouroboros.domain.errors import NotFound
+from ouroboros.domain.identifiers import parse_ref, parse_run_id
+from ouroboros.domain.publish import PublishState
+from ouroboros.entrypoints.http.dependencies import At
+from ouroboros.plans.git import parse_repository
+
+router = APIRouter(prefix="/api/publishes", tags=["publishes"])
+
+_POLL_S = 0.05
+_LOG_CHUNK_BYTES = 256 * 1024
+
+
+class PublishRequest(BaseModel):
+    """Asks that a commit becomes the preview of the slot that the run holds."""
+
+    model_config = ConfigDict(extra="forbid")
+    run_id: str
+    repo: str
+    ref: str
+
+
+@router.post("", status_code=202)
+def publish(at: At, asked: PublishRequest) -> dict[str, Any]:
+    """Queue a publish; an older one of the same run is superseded."""
+    run_id = parse_run_id(asked.run_id)
+    repo, ref = parse_repository(asked.repo), parse_ref(asked.ref)
+    publish_id = at.publishes.queue(run_id, repo, ref)
+    return {"ok": True, **_described(at, publish_id)}
+
+
+@router.get("")
+def list_publishes(
+    at: At, slot: str | None = None, run_id: str | None = None, limit: int = Query(20, ge=1, le=200)
+) -> dict[str, Any]:
+    """The newest publishes first."""
+    slot_id = at.settings.pool.parse(slot).id if slot else None
+    found = at.publishes.list(slot_id, parse_run_id(run_id) if run_id else None, limit)
+    return {"ok": True, "publishes": found}
+
+
+@router.get("/{publish_id}")
+def get_publish(
+    at: At, publish_id: str, wait_s: float = Query(0.0, ge=0.0, le=60.0), seen: str = ""
+) -> dict[str, Any]:
+    """One publish with its steps; with `wait_s` the answer waits until it differs from `seen`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        found = _described(at, publish_id)
+        if found["version"] != seen or time.monotonic() >= deadline:
+            return {"ok": True, **found}
+        time.sleep(_POLL_S)
+
+
+@router.post("/{publish_id}/cancel")
+def cancel(at: At, publish_id: str) -> dict[str, Any]:
+    """Ask for its end; no error when it has ended."""
+    at.publishes.cancel(publish_id)
+    return {"ok": True, **_described(at, publish_id)}
+
+
+@router.get("/{publish_id}/log")
+def read_log(
+    at: At, publish_id: str, offset: int = Query(0, ge=0), step: str | None = None
+) -> dict[str, Any]:
+    """A part of the log from a byte offset; `next_offset` is where the next part begins."""
+    name = PUBLISH_LOG if step is None else f"{step}.log"
+    known = {row["name"] for row in at.publishes.get(publish_id)["artifacts"]} | {PUBLISH_LOG}
+    if name not in known:
+        raise NotFound("step_not_found", f"{publish_id} has no log of a step {step!r}")
+    data = _read(at.layout.artifacts(publish_id) / name, offset)
+    return {
+        "ok": True,
+        "publish_id": publish_id,
+        "offset": offset,
+        "next_offset": offset + len(data),
+        "text": data.decode("utf-8", "replace"),
+    }
+
+
+def _read(path: Path, offset: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(_LOG_CHUNK_BYTES)
+    except FileNotFoundError:
+        return b""
+
+
+def _described(at: At, publish_id: str) -> dict[str, Any]:
+    found = at.publishes.get(publish_id)
+    slot = at.settings.pool.parse(found["slot_id"])
+    steps = [
+        {
+            **step,
+            "duration_ms": round((step["finished_at"] - step["started_at"]).total_seconds() * 1e3)
+            if step["finished_at"]
+            else None,
+        }
+        for step in found["steps"]
+    ]
+    done = sum(1 for step in steps if step["finished_at"])
+    return {
+        "publish_id": publish_id,
+        "run_id": found["run_id"],
+        "slot_id": found["slot_id"],
+        "state": found["state"],
+        "preview_ready": found["state"] == PublishState.READY,
+        "final": PublishState(found["state"]).is_final,
+        "commit_sha": found["commit_sha"],
+        "repo": found["repo"],
+        "ref": found["ref"],
+        "failed_step": found["failed_step"],
+        "failure": found["error"],
+        "url": slot.preview_url,
+        "slot_backend_url": slot.backend_url,
+        "vite_api_base_url": "/api",
+        "steps": steps,
+        "artifacts": found["artifacts"],
+        "log": str(at.layout.artifacts(publish_id) / PUBLISH_LOG),
+        "queued_at": found["queued_at"],
+        "started_at": found["started_at"],
+        "finished_at": found["finished_at"],
+        "version": f"{found['state']}-{len(steps)}-{done}",
+    }

@@ -1,0 +1,169 @@
+"""Slots: the list, the contract, and leasing."""
+
+import threading
+from typing import Any, Literal
+
+import psycopg
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from ouroboros.adapters.control.leases import SLOTS_CHANNEL
+from ouroboros.domain.identifiers import branch_of, parse_ref, parse_run_id
+from ouroboros.domain.reset import choose_source
+from ouroboros.entrypoints.http.dependencies import At, PathSlot
+
+router = APIRouter(prefix="/api", tags=["slots"])
+
+
+class RunRequest(BaseModel):
+    """Names the run that asks."""
+
+    model_config = ConfigDict(extra="forbid")
+    run_id: str
+
+
+class AcquireRequest(RunRequest):
+    """Asks for a slot with a database in a known state."""
+
+    strategy: Literal["seed", "snapshot"] = "seed"
+    seed_version: str | None = None
+    snapshot_version: str | None = None
+    branch: str | None = None
+    priority: int = Field(0, ge=-1000, le=1000)
+    wait_s: float = Field(0.0, ge=0.0, le=60.0, description="seconds to wait for a free slot")
+    dry_run: bool = False
+
+
+@router.get("/slots")
+def list_slots(at: At) -> dict[str, Any]:
+    """All slots with who holds them and what they serve, and the runs that wait."""
+    return {"ok": True, "slots": at.slots.all(), "queue": at.slots.queue()}
+
+
+@router.get("/slots/contract")
+def contract(at: At) -> dict[str, Any]:
+    """The fixed names of every slot."""
+    return {
+        "ok": True,
+        "slots": [
+            {
+                "slot_id": slot.id,
+                "alias": slot.alias,
+                "host_name": slot.host_name,
+                "url": slot.preview_url,
+                "web_port": slot.web_port,
+                "api_port": slot.api_port,
+                "db_name": slot.database.name,
+                "web_unit": slot.web_unit,
+                "backend_unit": slot.backend_unit,
+                "web_root": slot.web_root,
+            }
+            for slot in at.settings.pool
+        ],
+    }
+
+
+@router.post("/slots/acquire")
+def acquire(at: At, asked: AcquireRequest) -> dict[str, Any]:
+    """Lease a slot and reset its database; 202 `waiting_for_slot` when none is free."""
+    run_id = parse_run_id(asked.run_id)
+    source = choose_source(asked.strategy, asked.seed_version, asked.snapshot_version)
+    if asked.dry_run:
+        return {"ok": True, "run_id": run_id, "dry_run": True, **at.allocator.plan(run_id, source)}
+    branch = parse_ref(asked.branch or branch_of(run_id, at.settings.branch_prefix))
+    with _Wakeup(at.access.control_dsn() if asked.wait_s else None) as wakeup:
+        got = at.allocator.allocate(
+            run_id,
+            branch,
+            source,
+            priority=asked.priority,
+            wait_s=asked.wait_s,
+            wake=wakeup.wait,
+        )
+    slot = got.lease.slot
+    return {
+        "ok": True,
+        "slot_id": slot.id,
+        "run_id": run_id,
+        "branch": branch,
+        "lease_state": "leased",
+        "fence": got.lease.fence,
+        "leased_at": got.lease.leased_at,
+        "expires_at": got.lease.expires_at,
+        "already_held": got.already_held,
+        "url": slot.preview_url,
+        "slot_backend_url": slot.backend_url,
+        "db_name": slot.database.name,
+        "reset": got.reset,
+    }
+
+
+@router.post("/slots/reap-expired")
+def reap(at: At) -> dict[str, Any]:
+    """End overdue leases and hand their slots on."""
+    ended = at.keeper.reap()
+    return {
+        "ok": True,
+        "reaped": [{"slot_id": e.slot.id, "run_id": e.run_id, "fence": e.fence} for e in ended],
+    }
+
+
+@router.post("/slots/{slot}/heartbeat")
+def heartbeat(at: At, slot: PathSlot, asked: RunRequest) -> dict[str, Any]:
+    """Extend the run's lease; 409 `lease_lost` when it does not hold the slot."""
+    lease = at.keeper.heartbeat(slot, parse_run_id(asked.run_id))
+    return {
+        "ok": True,
+        "heartbeat_updated": True,
+        "slot_id": slot.id,
+        "run_id": lease.run_id,
+        "reason": None,
+        "fence": lease.fence,
+        "expires_at": lease.expires_at,
+    }
+
+
+@router.post("/slots/{slot}/release")
+def release(at: At, slot: PathSlot, asked: RunRequest) -> dict[str, Any]:
+    """End the run's lease; its publish is cancelled first, its backend stopped after."""
+    ended = at.keeper.release(slot, parse_run_id(asked.run_id))
+    return {
+        "ok": True,
+        "slot_id": slot.id,
+        "run_id": ended.run_id,
+        "lease_state": "released",
+        "fence": ended.fence,
+    }
+
+
+@router.post("/queue/leave")
+def leave_queue(at: At, asked: RunRequest) -> dict[str, Any]:
+    """Take a waiting run out of the queue; no error when it does not wait."""
+    run_id = parse_run_id(asked.run_id)
+    return {"ok": True, "run_id": run_id, "left": at.leases.leave_queue(run_id)}
+
+
+class _Wakeup:
+    """Waits for the control plane's word that a slot changed hands."""
+
+    def __init__(self, dsn: str | None) -> None:
+        self._dsn = dsn
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def __enter__(self) -> "_Wakeup":
+        if self._dsn is not None:
+            self._connection = psycopg.connect(self._dsn, autocommit=True)
+            self._connection.execute(f"LISTEN {SLOTS_CHANNEL}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def wait(self, seconds: float) -> None:
+        """Return after a change or after `seconds`."""
+        if self._connection is None:
+            threading.Event().wait(seconds)
+            return
+        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+            return

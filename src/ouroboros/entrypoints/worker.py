@@ -1,0 +1,195 @@
+"""The worker: one process per host that publishes, reaps, recovers and prepares databases.
+
+It holds a lock on a local file, so two can never work on one host. It is woken by PostgreSQL's
+NOTIFY and looks by itself every two seconds. Each slot's publish runs in a thread of its own.
+"""
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import structlog
+
+from ouroboros.adapters.control.leases import SLOTS_CHANNEL
+from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
+from ouroboros.adapters.publish_log import PublishLog
+from ouroboros.bootstrap import Installation, compose
+from ouroboros.domain.errors import PreviewError, Refused
+from ouroboros.domain.lease import LeaseState
+from ouroboros.domain.publish import Publish
+from ouroboros.services.publish.pipeline import Step, make_pipeline, run_publish
+from ouroboros.services.publish.work import Watch, Work
+from ouroboros.settings import read_settings
+
+_LOOK_EVERY_S = 2.0
+_RETRY_S = 0.5
+_log = structlog.get_logger("worker")
+
+
+class Worker:
+    """The loops of the worker over one installation."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._at = installation
+        self._pipeline: tuple[Step, ...] = make_pipeline(installation.leases)
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._busy: dict[str, threading.Thread] = {}
+
+    def stop(self) -> None:
+        """Ask the loops to end; running publishes are continued by the next worker."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        self._patiently("register", self._at.leases.register)
+        self._patiently("recover databases", self._at.databases.recover)
+        self._patiently("start backends", self._start_backends)
+        self._patiently("continue publishes", self._continue_publishes)
+        for loop in (self._listen, self._prepare_databases):
+            threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
+        while not self._stop.is_set():
+            self._wake.clear()
+            self._patiently("reap", self._at.keeper.reap)
+            self._patiently("publish", self._begin_publishes)
+            self._wake.wait(_LOOK_EVERY_S)
+
+    def _begin_publishes(self) -> None:
+        while not self._stop.is_set():
+            publish = self._at.publishes.claim()
+            if publish is None:
+                return
+            self._begin(publish)
+
+    def _continue_publishes(self) -> None:
+        for publish in self._at.publishes.unfinished():
+            _log.info("continue", publish=publish.publish_id, slot=publish.slot.id)
+            self._begin(publish)
+
+    def _begin(self, publish: Publish) -> None:
+        thread = threading.Thread(
+            target=self._publish, args=(publish,), name=publish.publish_id, daemon=True
+        )
+        self._busy[publish.publish_id] = thread
+        thread.start()
+
+    def _publish(self, publish: Publish) -> None:
+        """Run one publish to its end, over outages of PostgreSQL."""
+        while not self._stop.is_set():
+            try:
+                state = run_publish(self._work(publish), self._pipeline)
+                _log.info("published", publish=publish.publish_id, state=state)
+                break
+            except PreviewError as error:
+                _log.warning("publish interrupted", publish=publish.publish_id, error=str(error))
+                self._stop.wait(_RETRY_S)
+        self._busy.pop(publish.publish_id, None)
+        self._wake.set()
+
+    def _work(self, publish: Publish) -> Work:
+        at = self._at
+        log = PublishLog(
+            at.layout.artifacts(publish.publish_id),
+            [at.databases.url(publish.slot).password],
+        )
+        watch = Watch(at.publishes, publish, at.settings.lease_ttl_s)
+        return Work(
+            publish,
+            at.settings,
+            at.layout,
+            at.runner,
+            at.publishes,
+            at.backends,
+            log,
+            watch,
+            at.environ,
+        )
+
+    def _start_backends(self) -> None:
+        """Start the backends of live releases again after the supervisor was started anew."""
+        for document in self._at.slots.all():
+            slot = self._at.settings.pool.parse(document["slot_id"])
+            if document["lease_state"] != LeaseState.LEASED or not document["publish_id"]:
+                continue
+            try:
+                if self._at.runtime.status(slot).state == "stopped" and self._at.backends.live(
+                    slot
+                ):
+                    self._at.backends.start(slot)
+            except PreviewError as error:
+                _log.error("backend not started", slot=slot.id, error=str(error))
+
+    def _prepare_databases(self) -> None:
+        """Drop retired databases and make standbys, one at a time, whenever there is work."""
+        while not self._stop.is_set():
+            if not self._patiently("prepare databases", self._at.databases.maintain):
+                self._stop.wait(0.25)
+
+    def _listen(self) -> None:
+        """Wake the main loop whenever a publish was queued or a slot changed hands."""
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(self._at.access.control_dsn(), autocommit=True) as connection:
+                    connection.execute(f"LISTEN {PUBLISHES_CHANNEL}")
+                    connection.execute(f"LISTEN {SLOTS_CHANNEL}")
+                    self._wake.set()
+                    for _ in connection.notifies():
+                        self._wake.set()
+            except psycopg.Error as error:
+                _log.warning("not listening", error=type(error).__name__)
+                self._stop.wait(_RETRY_S)
+
+    def _patiently(self, what: str, act: Callable[[], object]) -> object:
+        """Do one thing; a failure is told and the loop goes on, because it must."""
+        while True:
+            try:
+                return act()
+            except Exception as error:  # noqa: BLE001  the loop outlives any one task
+                _log.error("failed", what=what, error=repr(error))
+                if self._stop.wait(_RETRY_S) or what in ("reap", "publish", "prepare databases"):
+                    return None
+
+
+@contextmanager
+def only_worker(run_dir: Path) -> Iterator[None]:
+    """Hold this host's worker lock; raises `worker_already_running`."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "worker.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Refused(
+                "worker_already_running",
+                f"another worker holds {file.name}",
+                "one worker per host; ouroboros status shows it",
+            ) from error
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def main() -> int:
+    """Run the worker until SIGTERM or SIGINT; returns the exit status."""
+    settings = read_settings(os.environ)
+    try:
+        with only_worker(settings.run_dir):
+            installation = compose(settings, os.environ, "ouroboros-worker")
+            worker = Worker(installation)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: worker.stop())
+            worker.run()
+    except PreviewError as error:
+        _log.error("not started", code=error.code, message=error.message, hint=error.hint)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
