@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
+
+
+class Table(NamedTuple):
+    """A table's rows, numbered from 1 without gaps, and the columns they fill."""
+
+    name: str
+    columns: str
+    rows: Sequence[Sequence[object]]
 
 
 def schema_sql(backend: Path) -> str:
@@ -20,10 +29,15 @@ def schema_sql(backend: Path) -> str:
     return "\n".join(kept) + "\n"
 
 
-def copy_sql(table: str, columns: str, rows: Iterable[Sequence[object]]) -> str:
-    """Write a table's rows as COPY's text format."""
-    body = "".join("\t".join(_copy_value(value) for value in row) + "\n" for row in rows)
-    return f"COPY public.{table} ({columns}) FROM stdin;\n{body}\\.\n"
+def copy_sql(table: Table) -> str:
+    """Write a table's rows in COPY's text format."""
+    body = "".join("\t".join(_copy_value(value) for value in row) + "\n" for row in table.rows)
+    return f"COPY public.{table.name} ({table.columns}) FROM stdin;\n{body}\\.\n"
+
+
+def sequence_sql(table: Table) -> str:
+    """Set the table's identity sequence after its last row."""
+    return f"SELECT pg_catalog.setval('public.{table.name}_id_seq', {len(table.rows)}, true);\n"
 
 
 def _copy_value(value: object) -> str:

@@ -100,3 +100,25 @@ class LendRequest(BaseModel):
 
 class HeartbeatRequest(BaseModel):
     run_id: str = Field(max_length=64)
+
+
+class Health(BaseModel):
+    """What a preview proves about itself: the commit it serves and the database it reads."""
+
+    status: Literal["ok"]
+    slot_id: str
+    run_id: str
+    commit_sha: str
+    database: str
+
+
+class SlotState(BaseModel):
+    """A slot as its own backend sees it; times are ISO 8601 in UTC."""
+
+    slot_id: str
+    state: str
+    run_id: str
+    lease_state: str
+    expires_at: str | None
+    heartbeat_at: str | None
+    database: str

@@ -86,7 +86,10 @@ def list_tools(
     if available:
         query = query.where(Loan.id.is_(None))
     today = the_desk(session).today
-    return [_view(*row, today) for row in session.execute(query).tuples()]
+    return [
+        _view(tool, shelf, loan, member, today)
+        for tool, shelf, loan, member in session.execute(query)
+    ]
 
 
 @router.get("/tools/{tool_id}")
@@ -105,7 +108,7 @@ def list_open_loans(session: OpenSession) -> list[OpenLoanView]:
         .join(Tool, Loan.tool_id == Tool.id)
         .where(Loan.returned_on.is_(None))
         .order_by(Loan.due_on, Tool.name, Tool.id)
-    ).tuples()
+    )
     return [
         OpenLoanView(
             **_loan(loan, member).model_dump(),
@@ -128,34 +131,35 @@ def the_desk(session: Session) -> Desk:
 
 def page_of(session: Session, tool_id: int) -> ToolPage:
     """Collect one tool's page. Refuses with `no_such_tool` (404)."""
-    found = session.execute(_tools_with_open_loan().where(Tool.id == tool_id)).tuples().first()
+    found = session.execute(_tools_with_open_loan().where(Tool.id == tool_id)).first()
     if found is None:
         raise Refusal(404, "no_such_tool", f"There is no tool {tool_id} on the wall.")
-    tool, shelf, _, _ = found
+    tool, shelf, loan, member = found
     loans = session.execute(
         select(Loan, Member)
         .join(Member, Loan.member_id == Member.id)
         .where(Loan.tool_id == tool_id)
         .order_by(Loan.lent_on.desc(), Loan.id.desc())
-    ).tuples()
+    )
     notes = session.execute(
         select(DeskNote, Member)
         .join(Member, DeskNote.member_id == Member.id)
         .where(DeskNote.tool_id == tool_id)
         .order_by(DeskNote.written_on.desc(), DeskNote.id.desc())
-    ).tuples()
+    )
     return ToolPage(
-        **_view(*found, the_desk(session).today).model_dump(),
+        **_view(tool, shelf, loan, member, the_desk(session).today).model_dump(),
         shelf_name=shelf.name,
         description=tool.description,
         acquired_on=tool.acquired_on,
         given_by=tool.given_by,
-        loans=[_loan(loan, member) for loan, member in loans],
-        notes=[_note(note, member) for note, member in notes],
+        loans=[_loan(*row) for row in loans],
+        notes=[_note(*row) for row in notes],
     )
 
 
-def _tools_with_open_loan() -> Select[tuple[Tool, Shelf, Loan | None, Member | None]]:
+# The outer joins leave loan and member empty while the tool is in.
+def _tools_with_open_loan() -> Select[Tool, Shelf, Loan, Member]:
     return (
         select(Tool, Shelf, Loan, Member)
         .join(Shelf, Tool.shelf_id == Shelf.id)

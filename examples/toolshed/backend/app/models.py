@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import ClassVar
 
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -20,7 +21,7 @@ class Base(DeclarativeBase):
     """Every table; constraint names follow one rule, so that a migration can name them."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {str: Text}
+    type_annotation_map: ClassVar[dict[type, type]] = {str: Text}
 
 
 class Desk(Base):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TypedDict
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.answers import HeartbeatRequest
+from app.answers import Health, HeartbeatRequest, SlotState
 from app.database import connected_database
 from app.environment import Environment, slot_id_of
 from app.refusals import Refusal
@@ -22,28 +21,6 @@ from app.refusals import Refusal
 _LEASE_TTL = dt.timedelta(seconds=1800)
 
 router = APIRouter(tags=["slot"])
-
-
-class Health(TypedDict):
-    """What a preview proves about itself: the commit it serves and the database it reads."""
-
-    status: str
-    slot_id: str
-    run_id: str
-    commit_sha: str
-    database: str
-
-
-class SlotState(TypedDict):
-    """This slot as its own backend sees it; times are ISO 8601 in UTC."""
-
-    slot_id: str
-    state: str
-    run_id: str
-    lease_state: str
-    expires_at: str | None
-    heartbeat_at: str | None
-    database: str
 
 
 @dataclass(slots=True)

@@ -6,17 +6,14 @@ import os
 import sys
 
 from alembic import context
-from sqlalchemy import create_engine, pool
-
 from app.environment import BadEnvironment, read_environment
 from app.models import Base
+from sqlalchemy import create_engine, pool
 
 
 def run_offline() -> None:
     """Write the SQL instead of running it; needs no database and no slot."""
-    context.configure(
-        dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True
-    )
+    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -164,11 +164,11 @@ COPY public.tools (id, shelf_id, name, maker, glyph, description, acquired_on, g
 17	3	SDS hammer drill	Volta	drill	For concrete and brick. Comes with four bits and ear defenders.	2025-03-01	\N
 18	3	Jigsaw	Volta	jigsaw	Wood and metal blades in the lid. Clamp the work down.	2025-03-01	\N
 19	3	Random orbital sander	Volta	sander	Discs from 60 to 240 grit; take what you need, pay what you use.	2025-03-01	\N
-20	3	Heat gun	Brightwell	drill	Strips paint, shrinks tubing, thaws a pipe. Not a hair dryer.	2025-03-01	\N
-21	4	Adjustable spanner, 10 inch	Kestrel	spanner	Opens to 30 mm. Pull it towards the moving jaw.	2025-03-01	\N
+20	3	Heat gun	Brightwell	heatgun	Strips paint, shrinks tubing, thaws a pipe. Not a hair dryer.	2025-03-01	\N
+21	4	Adjustable spanner	Kestrel	spanner	Ten inches, opens to 30 mm. Pull it towards the moving jaw.	2025-03-01	\N
 22	4	Combination spanners, twelve	Kestrel	spanner	6 to 22 mm, all twelve still in the roll.	2025-03-01	Tomasz Wolny
 23	4	Water-pump pliers	Kestrel	pliers	Grips anything round up to 45 mm.	2025-03-01	\N
-24	4	Bolt cutters	Kestrel	loppers	60 cm arms. The desk asks whose lock it is.	2025-03-01	\N
+24	4	Bolt cutters	Kestrel	cutters	60 cm arms. The desk asks whose lock it is.	2025-03-01	\N
 25	4	Screwdriver set, eight	Kestrel	screwdriver	Slotted, cross and hex; the small one is good for glasses.	2025-03-01	\N
 26	4	Spirit level, 120 cm	Fjord	level	Checked against itself every spring.	2025-03-01	\N
 27	4	Tape measure, 30 m	Fjord	tape	Fibreglass, for gardens and arguments about fences.	2025-03-01	\N
@@ -177,865 +177,929 @@ COPY public.tools (id, shelf_id, name, maker, glyph, description, acquired_on, g
 30	6	Step ladder, 5 treads	Fjord	ladder	Platform at 1.2 m, rail to hold on to.	2025-03-01	\N
 31	6	Extension ladder, 6 m	Fjord	ladder	Two people to carry it, one to stand at the foot.	2025-03-01	\N
 32	6	Sack truck	Ostler	sacktruck	200 kg on solid tyres. Stairs are possible, with two.	2025-03-01	Priya Raman
-33	6	Ratchet straps, four	Fjord	clamp	Five metres each, 500 kg. For roof racks and moving days.	2025-03-01	\N
+33	6	Ratchet straps, four	Fjord	strap	Five metres each, 500 kg. For roof racks and moving days.	2025-03-01	\N
 34	7	Wet and dry vacuum	Brightwell	vacuum	30 litres, floor and crevice heads, spare filter.	2025-03-01	\N
-35	7	Drain rods, ten	Ostler	hose	Ten metres with plunger and worm. Turn clockwise only.	2025-03-01	\N
+35	7	Drain rods, ten	Ostler	rods	Ten metres with plunger and worm. Turn clockwise only.	2025-03-01	\N
 36	8	Sewing machine	Halden	sewing	Straight, zigzag, buttonhole. Goes through denim if you go slowly.	2025-03-01	Mei-Lin Zhou
-37	8	Trestle tables, two	Marlow & Sons	bench	1.8 m each, for street parties and wallpaper.	2025-03-01	\N
+37	8	Trestle tables, two	Marlow & Sons	trestle	1.8 m each, for street parties and wallpaper.	2025-03-01	\N
 38	7	Pressure washer	Brightwell	washer	130 bar, patio head. Hoses coiled, water run out, please.	2025-03-15	\N
 39	5	Brush set, five	Brightwell	brush	Wash them out until the water stays clear.	2025-03-22	\N
 40	2	Folding workbench	Brightwell	bench	Holds 150 kg and fits behind a sofa.	2025-03-29	\N
 41	1	Push reel mower	Fernhill	mower	No motor, no cable. Leaves a fine finish on a lawn that is cut weekly.	2025-04-05	Priya Raman
 42	8	Gazebo, 3 × 3 m	Fernhill	tent	Up in five minutes with four people. Weights included.	2025-04-19	\N
 43	3	Circular saw, 165 mm	Brightwell	circsaw	With guide rail. Set the depth before you switch it on.	2025-04-26	\N
-44	7	Window-cleaning pole	Ostler	washer	Water-fed, reaches the second floor.	2025-05-03	\N
+44	7	Window-cleaning pole	Ostler	pole	Water-fed, reaches the second floor.	2025-05-03	\N
 45	2	Sash clamps, four	Fjord	clamp	1.2 m bars, for table tops and doors.	2025-05-17	Ruth Abara
 46	8	Preserving pan, 12 l	Marlow & Sons	pan	Copper-bottomed. Jam thermometer on a string.	2025-05-31	Odile Ferrand
 47	8	Six-person tent	Fernhill	tent	Poles counted: nine. Dry it before it goes back in the bag.	2025-06-07	Luca Moretti
 48	3	Belt sander	Brightwell	sander	Takes off a lot, quickly. Keep it moving.	2025-06-14	Kofi Mensah
 49	7	Carpet cleaner	Brightwell	vacuum	Warm water and patience. Rinse the tank twice.	2025-06-28	\N
-50	4	Torque wrench	Fjord	spanner	20 to 200 Nm. Wind it back to zero when you are done.	2025-07-12	\N
-51	3	Oscillating multi-tool	Volta	jigsaw	Cuts flush, scrapes grout, sands corners.	2025-08-09	\N
+50	4	Torque wrench	Fjord	torque	20 to 200 Nm. Wind it back to zero when you are done.	2025-07-12	\N
+51	3	Oscillating multi-tool	Volta	multitool	Cuts flush, scrapes grout, sands corners.	2025-08-09	\N
 52	8	Apple press, 18 l	Ostler	press	Oak staves, cloth bags. Scald before use.	2025-08-16	\N
-53	6	Piano dolly	Ostler	sacktruck	Four castors, carpeted. Also good for wardrobes.	2025-08-30	\N
+53	6	Piano dolly	Ostler	dolly	Four castors, carpeted. Also good for wardrobes.	2025-08-30	\N
 54	1	Landscape rake	Fernhill	rake	A metre wide, for levelling soil and gravel before sowing.	2025-09-13	\N
-55	4	Cross-line laser	Volta	level	Throws a level and a plumb line ten metres.	2025-09-27	\N
+55	4	Cross-line laser	Volta	laser	Throws a level and a plumb line ten metres.	2025-09-27	\N
 56	2	Block plane	Halden	plane	Fits one hand. For end grain and sharp edges.	2025-10-11	\N
 57	5	Notched trowel and float	Marlow & Sons	trowel	For a bathroom's worth of tiles.	2025-10-25	\N
-58	5	Wallpaper steamer	Brightwell	roller	Four litres, an hour of steam. Mind your wrists.	2025-11-01	\N
-59	3	Router, 8 mm	Volta	jigsaw	Round-over, straight and dovetail cutters in the case.	2025-11-15	\N
+58	5	Wallpaper steamer	Brightwell	steamer	Four litres, an hour of steam. Mind your wrists.	2025-11-01	\N
+59	3	Router, 8 mm	Volta	router	Round-over, straight and dovetail cutters in the case.	2025-11-15	\N
 60	4	Crimping pliers	Fjord	pliers	For cable lugs and network plugs; a bag of both inside.	2025-12-06	Mei-Lin Zhou
 61	1	Scarifier	Brightwell	mower	Rakes the moss out of a tired lawn. Two passes, crosswise.	2026-03-14	\N
 62	8	Overlocker	Halden	sewing	Four threads, all threaded; tie the new ones to the old.	2026-04-11	\N
 63	1	Long-reach pruner	Halden	shears	Cuts at three metres and a half without a ladder.	2026-06-06	Comfort Asante
 64	8	Paella pan, 70 cm	Marlow & Sons	pan	Feeds twenty-five. The gas ring is in the same box.	2026-06-13	Comfort Asante
-65	4	Bicycle repair stand kit	Ostler	screwdriver	Stand, chain tool, spoke key and tyre levers.	2026-06-20	Luca Moretti
+65	4	Bicycle repair stand kit	Ostler	bicycle	Stand, chain tool, spoke key and tyre levers.	2026-06-20	Luca Moretti
 66	2	Spokeshave	Halden	chisel	For curves: handles, chair legs, a bow.	2026-07-11	\N
 67	6	Loft ladder hook-on	Fjord	ladder	Hooks over the hatch, folds to a metre.	2026-07-25	\N
 68	3	Right-angle drill	Volta	drill	Gets between two joists where nothing else will.	2026-08-22	Hanne Lindqvist
 69	8	Fruit mill	Ostler	press	Goes before the press; feeds a bucket in two minutes.	2026-08-29	\N
 70	3	Floor edging sander	Brightwell	sander	Reaches the last ten centimetres along the wall.	2026-09-05	\N
-71	5	Paint and mortar mixer	Volta	drill	A paddle on a slow, strong drill.	2026-09-12	\N
-72	7	Chimney brush set	Ostler	brush	Rods and two heads, for a stove or an open fire.	2026-09-19	Anselm Brück
+71	5	Paint and mortar mixer	Volta	mixer	A paddle on a slow, strong drill.	2026-09-12	\N
+72	7	Chimney brush set	Ostler	sweep	Rods and two heads, for a stove or an open fire.	2026-09-19	Anselm Brück
 \.
 
 COPY public.loans (id, tool_id, member_id, lent_on, due_on, returned_on, purpose) FROM stdin;
-1	17	5	2025-03-01	2025-03-04	2025-03-19	Stripping the front door
-2	16	30	2025-03-01	2025-03-08	2025-03-06	Curtain rails
-3	20	38	2025-03-01	2025-03-15	2025-03-14	Curtain rails
-4	24	30	2025-03-05	2025-03-12	2025-03-10	Old elder at the back
-5	1	11	2025-03-05	2025-03-19	2025-03-17	Planting a pear tree
-6	15	28	2025-03-05	2025-03-19	2025-03-19	Gluing a chair
-7	7	38	2025-03-08	2025-03-15	2025-03-16	Moving compost
-8	8	17	2025-03-08	2025-03-15	2025-03-15	Raised beds in the dry spell
-9	29	5	2025-03-08	2025-03-15	2025-03-14	Chimney breast
-10	31	1	2025-03-12	2025-03-15	2025-03-16	Gutters
-11	30	5	2025-03-12	2025-03-19	2025-03-18	Apple picking
-12	14	9	2025-03-12	2025-03-15	2025-03-21	New latch
-13	3	11	2025-03-15	2025-03-22	2025-03-21	Leaves off the lawn
-14	9	25	2025-03-15	2025-03-29	2025-04-13	Fence palings
-15	34	19	2025-03-15	2025-03-22	2025-03-23	Flooded cellar
-16	13	5	2025-03-15	2025-03-22	2025-03-22	Table top
-17	7	15	2025-03-19	2025-04-02	2025-04-01	Bricks from the skip
-18	28	25	2025-03-19	2025-04-02	2025-03-31	Living-room ceiling
-19	18	30	2025-03-22	2025-03-29	2025-03-28	Cat flap
-20	20	17	2025-03-22	2025-03-25	2025-03-25	Loft boards
-21	37	9	2025-03-26	2025-04-02	2025-04-02	Street party
-22	1	7	2025-03-26	2025-04-02	2025-04-03	Moving the rhubarb
-23	2	11	2025-03-29	2025-04-05	2025-04-04	Turning the compost
-24	6	5	2025-03-29	2025-04-05	2025-04-05	Taking down a dead plum
-25	4	38	2025-03-29	2025-04-12	2025-04-11	Yew by the church
-26	11	11	2025-04-02	2025-04-16	2025-04-15	Shelves for the box room
-27	8	17	2025-04-02	2025-04-16	2025-04-17	Filling the pond
-28	3	38	2025-04-02	2025-04-16	2025-05-01	Leaves off the lawn
-29	20	15	2025-04-02	2025-04-09	2025-04-09	Stripping the front door
-30	31	19	2025-04-05	2025-04-12	2025-04-27	Gutters
-31	32	30	2025-04-05	2025-04-08	2025-04-06	New washing machine
-32	2	7	2025-04-05	2025-04-12	2025-04-13	Lifting potatoes
-33	12	5	2025-04-05	2025-04-19	2025-04-19	Skirting in the hall
-34	29	7	2025-04-05	2025-04-12	2025-04-12	Patching the landing
-35	38	11	2025-04-05	2025-04-12	2025-04-10	Patio after the winter
-36	5	1	2025-04-09	2025-04-23	2025-04-22	A seized padlock on the bike shed
-37	39	15	2025-04-09	2025-04-16	2025-04-15	Stove before winter
-38	18	28	2025-04-09	2025-04-16	2025-04-22	Sink cut-out
-39	19	5	2025-04-09	2025-04-16	2025-04-16	Garden table
-40	1	25	2025-04-09	2025-04-16	2025-04-14	Planting a pear tree
-41	41	7	2025-04-09	2025-04-16	2025-04-15	Moss, a lot of it
-42	38	25	2025-04-12	2025-04-19	2025-04-25	Patio after the winter
-43	32	19	2025-04-12	2025-04-19	2025-04-19	New washing machine
-44	20	30	2025-04-12	2025-04-19	2025-05-04	Loft boards
-45	6	1	2025-04-12	2025-04-19	2025-04-18	Taking down a dead plum
-46	7	28	2025-04-12	2025-04-15	2025-04-21	Bricks from the skip
-47	9	7	2025-04-16	2025-04-30	2025-04-29	Fence palings
-48	2	28	2025-04-16	2025-04-23	2025-04-23	Allotment, plot 14
-49	30	25	2025-04-16	2025-04-19	2025-04-19	Gutters
-50	14	7	2025-04-16	2025-04-30	2025-04-30	New latch
-51	27	28	2025-04-19	2025-04-26	2025-04-26	Measuring for carpet
-52	39	9	2025-04-19	2025-04-26	2025-04-26	Stove before winter
-53	1	25	2025-04-19	2025-04-26	2025-04-25	Planting a pear tree
-54	17	28	2025-04-19	2025-04-26	2025-05-11	Curtain rails
-55	4	28	2025-04-19	2025-05-03	2025-05-04	Tidying the ivy
-56	18	1	2025-04-23	2025-04-30	2025-04-30	Laminate around the pipes
-57	15	11	2025-04-23	2025-04-30	2025-05-06	Table top
-58	26	11	2025-04-23	2025-04-30	2025-05-01	Patio falls
-59	6	17	2025-04-23	2025-04-30	2025-05-15	Logs for the stove
-60	41	11	2025-04-23	2025-04-30	2025-04-29	The verge before the party
-61	28	38	2025-04-26	2025-05-03	2025-05-09	Anaglypta, at last
-62	5	28	2025-04-26	2025-05-03	2025-05-04	A seized padlock on the bike shed
-63	29	4	2025-04-26	2025-05-03	2025-05-02	Patching the landing
-64	13	25	2025-04-26	2025-05-10	2025-05-10	Table top
-65	43	30	2025-04-26	2025-05-03	2025-05-03	Floorboards
-66	23	17	2025-04-26	2025-05-10	2025-05-10	Stuck cistern
-67	21	5	2025-04-30	2025-05-14	2025-05-12	Bicycle headset
-68	7	19	2025-04-30	2025-05-14	2025-05-15	Moving compost
-69	41	11	2025-04-30	2025-05-07	2025-05-05	Moss, a lot of it
-70	16	11	2025-04-30	2025-05-07	2025-05-13	Curtain rails
-71	38	5	2025-05-03	2025-05-10	2025-05-10	Upstairs windows
-72	34	38	2025-05-03	2025-05-17	2025-05-17	Hall carpet
-73	3	17	2025-05-03	2025-05-17	2025-05-16	Levelling the path
-74	42	1	2025-05-03	2025-05-10	2025-05-11	Two weeks by the sea
-75	37	7	2025-05-03	2025-05-17	2025-05-17	Papering the bedroom
-76	11	5	2025-05-03	2025-05-10	2025-05-08	A bird box with the kids
-77	31	9	2025-05-07	2025-05-10	2025-05-25	Gutters
-78	36	25	2025-05-07	2025-05-14	2025-05-14	School play costumes
-79	20	38	2025-05-07	2025-05-21	2025-06-05	Shelf brackets
-80	1	19	2025-05-07	2025-05-14	2025-05-15	Planting a pear tree
-81	10	11	2025-05-07	2025-05-21	2025-05-21	A bed that would not close
-82	22	1	2025-05-07	2025-05-14	2025-05-15	Bicycle headset
-83	39	7	2025-05-07	2025-05-14	2025-05-14	Garden bench
-84	4	9	2025-05-10	2025-05-17	2025-05-17	Yew by the church
-85	33	5	2025-05-10	2025-05-24	2025-05-24	Gluing a chair
-86	41	38	2025-05-10	2025-05-13	2025-05-11	Front lawn
-87	30	15	2025-05-10	2025-05-24	2025-05-25	Apple picking
-88	32	5	2025-05-10	2025-05-17	2025-05-16	Piano to the hall
-89	15	30	2025-05-10	2025-05-24	2025-05-24	Moving day, roof rack
-90	8	38	2025-05-14	2025-05-21	2025-05-21	Filling the pond
-91	11	9	2025-05-14	2025-05-21	2025-05-20	Skirting in the hall
-92	29	22	2025-05-14	2025-05-28	2025-05-26	Chimney breast
-93	41	1	2025-05-14	2025-05-28	2025-05-27	Moss, a lot of it
-94	21	17	2025-05-14	2025-05-28	2025-05-26	Bicycle headset
-95	2	7	2025-05-14	2025-05-28	2025-05-28	Lifting potatoes
-96	39	5	2025-05-17	2025-05-31	2025-05-31	Window frames
-97	17	4	2025-05-17	2025-05-24	2025-05-24	Shelf brackets
-98	13	30	2025-05-17	2025-05-31	2025-06-15	Bread board
-99	9	9	2025-05-17	2025-05-24	2025-05-22	Shed roof felt
-100	12	9	2025-05-17	2025-05-24	2025-06-08	Skirting in the hall
-101	5	5	2025-05-17	2025-05-24	2025-05-24	A seized padlock on the bike shed
-102	43	5	2025-05-17	2025-05-20	2025-05-20	Decking
-103	32	1	2025-05-21	2025-06-04	2025-06-04	New washing machine
-104	3	28	2025-05-21	2025-05-28	2025-05-28	Levelling the path
-105	43	17	2025-05-21	2025-05-28	2025-05-26	Floorboards
-106	4	7	2025-05-21	2025-06-04	2025-06-04	Tidying the ivy
-107	44	9	2025-05-21	2025-05-28	2025-05-27	Patio after the winter
-108	19	26	2025-05-21	2025-05-28	2025-06-03	Garden table
-109	42	25	2025-05-21	2025-06-04	2025-06-04	Two weeks by the sea
-110	7	11	2025-05-21	2025-05-28	2025-05-29	Moving compost
-111	38	5	2025-05-24	2025-06-07	2025-06-07	Caravan
-112	40	30	2025-05-24	2025-05-31	2025-06-06	Street party
-113	35	22	2025-05-24	2025-05-31	2025-05-30	Filling the pond
-114	11	22	2025-05-24	2025-05-31	2025-05-31	Skirting in the hall
-115	18	15	2025-05-24	2025-05-31	2025-05-29	Sink cut-out
-116	24	12	2025-05-24	2025-05-31	2025-05-30	Apple pruning
-117	25	9	2025-05-24	2025-06-07	2025-06-06	Bicycle service
-118	23	22	2025-05-24	2025-05-31	2025-05-31	Kitchen tap
-119	31	11	2025-05-28	2025-05-31	2025-05-31	Apple picking
-120	6	26	2025-05-28	2025-06-04	2025-06-04	Taking down a dead plum
-121	27	19	2025-05-28	2025-06-11	2025-06-10	Sports day
-122	30	22	2025-05-28	2025-05-31	2025-06-06	Light on the landing
-123	44	30	2025-05-28	2025-05-31	2025-05-31	Patio after the winter
-124	17	15	2025-05-28	2025-06-04	2025-06-10	Shelf brackets
-125	36	25	2025-05-31	2025-06-07	2025-06-22	School play costumes
-126	5	7	2025-05-31	2025-06-14	2025-06-29	Old elder at the back
-127	21	9	2025-05-31	2025-06-03	2025-06-01	Bicycle headset
-128	33	1	2025-05-31	2025-06-03	2025-06-03	Table top
-129	43	1	2025-05-31	2025-06-07	2025-06-05	Floorboards
-130	14	19	2025-05-31	2025-06-07	2025-06-07	Carving a spoon
-131	9	25	2025-05-31	2025-06-14	2025-06-12	Fence palings
-132	3	4	2025-06-04	2025-06-07	2025-06-07	Levelling the path
-133	29	12	2025-06-04	2025-06-11	2025-06-10	Patching the landing
-134	23	26	2025-06-04	2025-06-11	2025-06-11	New network cable
-135	44	30	2025-06-04	2025-06-11	2025-06-11	Upstairs windows
-136	8	38	2025-06-04	2025-06-11	2025-06-10	Filling the pond
-137	43	26	2025-06-07	2025-06-14	2025-06-14	Floorboards
-138	2	30	2025-06-07	2025-06-14	2025-06-14	Allotment, plot 14
-139	15	30	2025-06-07	2025-06-14	2025-06-14	Gluing a chair
-140	39	12	2025-06-07	2025-06-14	2025-06-14	Window frames
-141	33	4	2025-06-07	2025-06-21	2025-06-21	Gluing a chair
-142	20	25	2025-06-07	2025-06-14	2025-06-14	Stripping the front door
-143	37	25	2025-06-11	2025-06-25	2025-06-25	Papering the bedroom
-144	18	14	2025-06-11	2025-06-18	2025-06-18	Cat flap
-145	35	25	2025-06-11	2025-06-14	2025-06-14	Blocked gully
-146	31	38	2025-06-11	2025-06-25	2025-06-25	Insulating the loft
-147	9	22	2025-06-14	2025-06-21	2025-06-21	Shed roof felt
-148	32	22	2025-06-14	2025-06-28	2025-06-28	New washing machine
-149	4	25	2025-06-14	2025-06-21	2025-06-20	The front hedge
-150	7	19	2025-06-14	2025-06-28	2025-06-28	Two tonnes of gravel
-151	42	9	2025-06-18	2025-06-25	2025-07-01	Plant sale
-152	26	4	2025-06-18	2025-07-02	2025-06-30	Hanging kitchen cabinets
-153	3	4	2025-06-18	2025-06-25	2025-06-24	Leaves off the lawn
-154	20	7	2025-06-18	2025-06-25	2025-06-25	Loft boards
-155	40	23	2025-06-18	2025-06-25	2025-06-24	Kitchen worktop
-156	30	23	2025-06-21	2025-06-28	2025-06-26	Light on the landing
-157	15	9	2025-06-21	2025-07-05	2025-07-06	Table top
-158	24	4	2025-06-21	2025-06-28	2025-07-04	Apple pruning
-159	46	19	2025-06-21	2025-06-28	2025-06-28	Street party
-160	21	19	2025-06-25	2025-07-02	2025-07-02	Radiator valve
-161	1	9	2025-06-25	2025-07-02	2025-07-17	Planting a pear tree
-162	3	9	2025-06-25	2025-07-02	2025-07-01	Leaves off the lawn
-163	6	26	2025-06-25	2025-07-02	2025-07-02	Fallen branch
-164	17	12	2025-06-25	2025-07-02	2025-07-17	Stripping the front door
-165	45	23	2025-06-25	2025-07-02	2025-06-30	Moving day, roof rack
-166	43	28	2025-06-28	2025-07-05	2025-07-05	Workshop shelves
-167	10	30	2025-06-28	2025-07-12	2025-07-12	Chair joints
-168	14	22	2025-06-28	2025-07-05	2025-07-04	Carving a spoon
-169	37	30	2025-06-28	2025-07-05	2025-07-05	Papering the bedroom
-170	38	23	2025-06-28	2025-07-05	2025-07-05	Caravan
-171	9	15	2025-06-28	2025-07-05	2025-07-11	Fence palings
-172	42	15	2025-07-02	2025-07-09	2025-07-08	A birthday
-173	20	18	2025-07-02	2025-07-09	2025-07-24	Curtain rails
-174	34	18	2025-07-02	2025-07-09	2025-07-09	Hall carpet
-175	19	28	2025-07-02	2025-07-05	2025-07-06	Garden table
-176	13	26	2025-07-02	2025-07-16	2025-07-15	Bread board
-177	21	30	2025-07-05	2025-07-19	2025-07-19	Trampoline
-178	30	28	2025-07-05	2025-07-19	2025-07-18	Gutters
-179	32	7	2025-07-05	2025-07-12	2025-07-12	Helping next door move
-180	26	26	2025-07-05	2025-07-19	2025-07-19	Gallery wall
-181	47	28	2025-07-05	2025-07-19	2025-07-17	Plant sale
-182	44	12	2025-07-09	2025-07-16	2025-07-16	Upstairs windows
-183	11	25	2025-07-09	2025-07-23	2025-07-23	A bird box with the kids
-184	18	12	2025-07-09	2025-07-16	2025-07-14	Cat flap
-185	48	5	2025-07-09	2025-07-16	2025-07-16	Garden table
-186	43	18	2025-07-12	2025-07-15	2025-07-15	Floorboards
-187	14	26	2025-07-12	2025-07-26	2025-07-26	New latch
-188	31	30	2025-07-12	2025-07-19	2025-07-19	Apple picking
-189	23	11	2025-07-12	2025-07-19	2025-07-20	Kitchen tap
-190	34	22	2025-07-12	2025-07-19	2025-07-19	Plaster dust
-191	38	9	2025-07-16	2025-07-23	2025-07-21	Caravan
-192	12	19	2025-07-16	2025-07-30	2025-07-30	A bird box with the kids
-193	24	19	2025-07-16	2025-07-23	2025-07-23	A seized padlock on the bike shed
-194	16	38	2025-07-19	2025-07-22	2025-07-21	Curtain rails
-195	43	38	2025-07-19	2025-07-26	2025-07-26	Workshop shelves
-196	47	38	2025-07-19	2025-07-26	2025-07-26	Two weeks by the sea
-197	9	19	2025-07-19	2025-07-26	2025-07-26	Fence palings
-198	19	17	2025-07-23	2025-08-06	2025-08-06	Window frames
-199	38	9	2025-07-23	2025-07-30	2025-07-28	Patio after the winter
-200	16	1	2025-07-23	2025-08-06	2025-08-06	Loft boards
-201	17	1	2025-07-26	2025-08-02	2025-08-08	Loft boards
-202	21	30	2025-07-26	2025-08-02	2025-08-02	Bicycle headset
-203	18	9	2025-07-26	2025-07-29	2025-07-27	Laminate around the pipes
-204	28	18	2025-07-26	2025-08-09	2025-08-07	Anaglypta, at last
-205	50	15	2025-07-26	2025-08-02	2025-08-03	Trampoline
-206	46	12	2025-07-30	2025-08-13	2025-08-11	Damson jam
-207	29	18	2025-07-30	2025-08-13	2025-08-13	Bathroom tiles
-208	40	19	2025-07-30	2025-08-02	2025-08-08	Kitchen worktop
-209	2	18	2025-07-30	2025-08-06	2025-08-07	Turning the compost
-210	34	22	2025-08-02	2025-08-05	2025-08-05	Flooded cellar
-211	44	14	2025-08-02	2025-08-09	2025-08-08	Patio after the winter
-212	43	38	2025-08-02	2025-08-09	2025-08-07	Floorboards
-213	38	30	2025-08-06	2025-08-13	2025-08-13	Patio after the winter
-214	36	17	2025-08-06	2025-08-09	2025-08-15	Taking in trousers
-215	32	28	2025-08-06	2025-08-09	2025-08-09	New washing machine
-216	26	17	2025-08-06	2025-08-20	2025-08-26	Patio falls
-217	25	12	2025-08-06	2025-08-13	2025-08-12	Flat-pack wardrobe
-218	47	1	2025-08-09	2025-08-23	2025-09-07	Two weeks by the sea
-219	31	15	2025-08-09	2025-08-16	2025-08-16	Insulating the loft
-220	9	19	2025-08-09	2025-08-23	2025-08-22	Fence palings
-221	50	5	2025-08-13	2025-08-20	2025-08-20	Bicycle headset
-222	1	22	2025-08-13	2025-08-27	2025-08-27	Planting a pear tree
-223	2	15	2025-08-13	2025-08-27	2025-08-27	Turning the compost
-224	39	12	2025-08-16	2025-08-23	2025-08-23	Window frames
-225	12	3	2025-08-16	2025-08-19	2025-08-19	Shelves for the box room
-226	38	38	2025-08-16	2025-08-23	2025-08-24	Patio after the winter
-227	48	11	2025-08-20	2025-08-23	2025-08-23	Floorboards, front room
-228	30	38	2025-08-20	2025-09-03	2025-09-03	Gutters
-229	24	5	2025-08-20	2025-08-27	2025-09-02	Apple pruning
-230	27	7	2025-08-23	2025-08-26	2025-08-26	Measuring for carpet
-231	43	26	2025-08-23	2025-08-26	2025-08-26	Decking
-232	23	5	2025-08-23	2025-08-30	2025-08-30	Stuck cistern
-233	42	7	2025-08-23	2025-08-30	2025-08-30	Plant sale
-234	19	7	2025-08-27	2025-09-03	2025-09-01	Floorboards, front room
-235	37	5	2025-08-27	2025-09-03	2025-09-09	Papering the bedroom
-236	43	14	2025-08-27	2025-09-03	2025-09-04	Decking
-237	20	22	2025-08-30	2025-09-06	2025-09-06	Curtain rails
-238	25	38	2025-08-30	2025-09-06	2025-09-05	Bicycle service
-239	44	25	2025-08-30	2025-09-13	2025-09-13	Caravan
-240	13	22	2025-08-30	2025-09-13	2025-09-12	Bread board
-241	49	9	2025-08-30	2025-09-02	2025-09-02	Plaster dust
-242	8	7	2025-09-03	2025-09-17	2025-09-16	Blocked gully
-243	4	38	2025-09-03	2025-09-10	2025-09-10	Yew by the church
-244	23	26	2025-09-03	2025-09-10	2025-09-11	New network cable
-245	3	38	2025-09-03	2025-09-10	2025-09-08	Leaves off the lawn
-246	50	1	2025-09-03	2025-09-10	2025-09-11	Bicycle headset
-247	42	18	2025-09-06	2025-09-09	2025-09-08	Plant sale
-248	52	9	2025-09-06	2025-09-20	2025-09-20	Apple day
-249	18	30	2025-09-06	2025-09-13	2025-09-11	Laminate around the pipes
-250	2	7	2025-09-06	2025-09-13	2025-09-13	Turning the compost
-251	14	5	2025-09-06	2025-09-13	2025-09-11	Letting in hinges
-252	38	26	2025-09-06	2025-09-13	2025-09-13	Caravan
-253	45	22	2025-09-06	2025-09-20	2025-09-26	Table top
-254	10	30	2025-09-10	2025-09-24	2025-10-09	A bed that would not close
-255	7	25	2025-09-10	2025-09-17	2025-09-17	Moving compost
-256	33	5	2025-09-10	2025-09-24	2025-09-30	Moving day, roof rack
-257	35	11	2025-09-10	2025-09-17	2025-09-23	Blocked gully
-258	15	9	2025-09-10	2025-09-24	2025-09-24	Gluing a chair
-259	20	23	2025-09-13	2025-09-16	2025-09-15	Curtain rails
-260	17	15	2025-09-13	2025-09-20	2025-09-20	Loft boards
-261	34	14	2025-09-13	2025-09-20	2025-10-05	Hall carpet
-262	51	17	2025-09-13	2025-09-20	2025-09-18	Cat flap
-263	18	12	2025-09-13	2025-09-20	2025-10-05	Laminate around the pipes
-264	50	15	2025-09-17	2025-09-24	2025-09-30	Radiator valve
-265	24	25	2025-09-17	2025-10-01	2025-10-07	Old elder at the back
-266	9	17	2025-09-17	2025-09-24	2025-09-30	Shed roof felt
-267	41	14	2025-09-17	2025-09-24	2025-09-22	Front lawn
-268	40	30	2025-09-17	2025-10-01	2025-10-02	Papering the bedroom
-269	14	9	2025-09-17	2025-09-24	2025-10-09	New latch
-270	22	23	2025-09-17	2025-09-24	2025-09-23	Radiator valve
-271	54	3	2025-09-20	2025-10-04	2025-10-02	Leaves off the lawn
-272	16	25	2025-09-20	2025-09-27	2025-09-25	Shelf brackets
-273	26	18	2025-09-20	2025-09-27	2025-10-03	Gallery wall
-274	20	7	2025-09-20	2025-09-23	2025-09-22	Curtain rails
-275	47	1	2025-09-20	2025-09-27	2025-09-28	A birthday
-276	21	19	2025-09-20	2025-10-04	2025-10-04	Trampoline
-277	36	7	2025-09-24	2025-10-08	2025-10-09	Taking in trousers
-278	52	14	2025-09-24	2025-10-08	2025-10-08	Apple day
-279	48	7	2025-09-24	2025-09-27	2025-09-26	Floorboards, front room
-280	20	26	2025-09-24	2025-10-01	2025-10-02	Curtain rails
-281	30	12	2025-09-24	2025-10-08	2025-10-14	Apple picking
-282	7	23	2025-09-24	2025-10-01	2025-09-30	Moving compost
-283	15	12	2025-09-27	2025-10-04	2025-10-03	Moving day, roof rack
-284	41	4	2025-09-27	2025-10-11	2025-10-11	Front lawn
-285	2	25	2025-09-27	2025-10-04	2025-10-03	Lifting potatoes
-286	25	25	2025-09-27	2025-10-04	2025-10-03	Old radio
-287	49	26	2025-09-27	2025-10-04	2025-10-10	Plaster dust
-288	51	5	2025-09-27	2025-10-04	2025-10-03	Cat flap
-289	4	22	2025-10-01	2025-10-08	2025-10-07	The front hedge
-290	9	28	2025-10-01	2025-10-15	2025-10-15	Fence palings
-291	16	19	2025-10-01	2025-10-08	2025-10-08	Loft boards
-292	11	26	2025-10-01	2025-10-08	2025-10-14	Shelves for the box room
-293	55	7	2025-10-01	2025-10-04	2025-10-04	Hanging kitchen cabinets
-294	19	25	2025-10-01	2025-10-08	2025-10-07	Garden table
-295	31	18	2025-10-01	2025-10-08	2025-10-14	Apple picking
-296	28	19	2025-10-01	2025-10-08	2025-10-08	Anaglypta, at last
-297	5	22	2025-10-04	2025-10-11	2025-10-10	A seized padlock on the bike shed
-298	54	1	2025-10-04	2025-10-07	2025-10-08	Levelling the path
-299	13	1	2025-10-04	2025-10-18	2025-10-18	Table top
-300	17	18	2025-10-04	2025-10-11	2025-10-11	Curtain rails
-301	26	5	2025-10-04	2025-10-18	2025-10-18	Hanging kitchen cabinets
-302	33	22	2025-10-04	2025-10-11	2025-10-11	Moving day, roof rack
-303	7	5	2025-10-04	2025-10-11	2025-10-11	Two tonnes of gravel
-304	4	12	2025-10-08	2025-10-22	2025-10-20	Yew by the church
-305	24	18	2025-10-08	2025-10-15	2025-10-15	Apple pruning
-306	15	9	2025-10-08	2025-10-15	2025-10-15	Table top
-307	22	5	2025-10-08	2025-10-15	2025-10-15	Bicycle headset
-308	23	1	2025-10-08	2025-10-22	2025-10-28	Stuck cistern
-309	27	5	2025-10-08	2025-10-15	2025-10-13	Sports day
-310	3	22	2025-10-08	2025-10-22	2025-11-06	Leaves off the lawn
-311	52	9	2025-10-11	2025-10-25	2025-10-25	Apple day
-312	16	9	2025-10-11	2025-10-14	2025-10-29	Curtain rails
-313	2	7	2025-10-11	2025-10-18	2025-10-17	Turning the compost
-314	45	5	2025-10-11	2025-10-18	2025-10-18	Gluing a chair
-315	51	15	2025-10-11	2025-10-18	2025-10-16	Sink cut-out
-316	49	12	2025-10-11	2025-10-25	2025-10-23	Hall carpet
-317	38	25	2025-10-11	2025-10-14	2025-10-13	Upstairs windows
-318	44	11	2025-10-15	2025-10-29	2025-10-27	Patio after the winter
-319	39	11	2025-10-15	2025-10-22	2025-11-06	Stove before winter
-320	43	28	2025-10-15	2025-10-22	2025-10-21	Workshop shelves
-321	31	15	2025-10-15	2025-10-22	2025-10-22	Insulating the loft
-322	41	12	2025-10-15	2025-10-22	2025-10-20	Front lawn
-323	54	11	2025-10-15	2025-10-29	2025-10-29	School garden day
-324	55	11	2025-10-15	2025-10-29	2025-11-04	Gallery wall
-325	18	18	2025-10-15	2025-10-18	2025-10-17	Laminate around the pipes
-326	30	1	2025-10-15	2025-10-29	2025-10-29	Apple picking
-327	12	25	2025-10-18	2025-10-25	2025-10-25	A bird box with the kids
-328	14	27	2025-10-18	2025-10-25	2025-10-25	Carving a spoon
-329	1	4	2025-10-18	2025-10-21	2025-10-19	Moving the rhubarb
-330	5	22	2025-10-18	2025-10-25	2025-11-09	Apple pruning
-331	8	15	2025-10-18	2025-10-25	2025-10-25	Blocked gully
-332	10	4	2025-10-18	2025-10-25	2025-10-26	A bed that would not close
-333	36	9	2025-10-18	2025-10-25	2025-10-26	Curtains
-334	6	14	2025-10-22	2025-11-05	2025-11-06	Fallen branch
-335	13	9	2025-10-22	2025-10-29	2025-10-29	Table top
-336	29	4	2025-10-22	2025-10-29	2025-10-29	Bathroom tiles
-337	41	21	2025-10-22	2025-10-29	2025-10-29	Front lawn
-338	11	23	2025-10-22	2025-10-29	2025-10-29	Skirting in the hall
-339	33	3	2025-10-22	2025-10-29	2025-10-29	Table top
-340	37	12	2025-10-22	2025-10-29	2025-10-29	Street party
-341	24	22	2025-10-22	2025-11-05	2025-11-04	A seized padlock on the bike shed
-342	4	27	2025-10-22	2025-10-29	2025-10-29	Tidying the ivy
-343	17	4	2025-10-25	2025-11-08	2025-11-14	Stripping the front door
-344	21	3	2025-10-25	2025-11-01	2025-11-01	Radiator valve
-345	32	3	2025-10-25	2025-11-01	2025-11-01	Piano to the hall
-346	20	4	2025-10-25	2025-11-01	2025-10-31	Stripping the front door
-347	15	28	2025-10-25	2025-11-01	2025-11-02	Moving day, roof rack
-348	2	9	2025-10-25	2025-11-08	2025-11-06	Turning the compost
-349	42	27	2025-10-25	2025-11-01	2025-11-01	Two weeks by the sea
-350	57	3	2025-10-25	2025-11-08	2025-11-06	Patching the landing
-351	52	15	2025-10-29	2025-11-01	2025-11-01	Perry, first try
-352	7	3	2025-10-29	2025-11-01	2025-10-31	Bricks from the skip
-353	56	30	2025-10-29	2025-11-05	2025-11-06	Table top
-354	46	11	2025-10-29	2025-11-05	2025-11-05	Damson jam
-355	8	4	2025-10-29	2025-11-05	2025-11-05	Raised beds in the dry spell
-356	14	4	2025-10-29	2025-11-05	2025-11-06	Carving a spoon
-357	23	23	2025-10-29	2025-11-05	2025-11-11	Kitchen tap
-358	20	11	2025-11-01	2025-11-08	2025-11-23	Curtain rails
-359	18	11	2025-11-01	2025-11-08	2025-11-07	Cat flap
-360	30	11	2025-11-01	2025-11-08	2025-11-14	Apple picking
-361	27	14	2025-11-01	2025-11-08	2025-11-08	Measuring for carpet
-362	42	26	2025-11-05	2025-11-19	2025-12-04	Plant sale
-363	49	34	2025-11-05	2025-11-08	2025-11-08	Hall carpet
-364	55	27	2025-11-08	2025-11-15	2025-11-13	Hanging kitchen cabinets
-365	39	34	2025-11-08	2025-11-22	2025-11-22	Window frames
-366	13	9	2025-11-08	2025-11-15	2025-11-14	Bread board
-367	18	7	2025-11-08	2025-11-15	2025-11-15	Laminate around the pipes
-368	27	1	2025-11-12	2025-11-19	2025-11-19	Measuring for carpet
-369	56	25	2025-11-12	2025-11-19	2025-11-19	Bread board
-370	16	22	2025-11-15	2025-11-18	2025-11-17	Stripping the front door
-371	36	25	2025-11-15	2025-11-29	2025-11-29	School play costumes
-372	31	38	2025-11-19	2025-11-22	2025-11-23	Gutters
-373	11	33	2025-11-19	2025-11-22	2025-11-21	Shelves for the box room
-374	59	14	2025-11-19	2025-11-22	2025-11-23	Laminate around the pipes
-375	9	14	2025-11-19	2025-11-26	2025-11-26	Shed roof felt
-376	28	30	2025-11-22	2025-12-06	2025-12-04	Living-room ceiling
-377	12	17	2025-11-22	2025-11-29	2025-11-29	Skirting in the hall
-378	18	13	2025-11-26	2025-12-03	2025-12-01	Cat flap
-379	6	17	2025-11-26	2025-12-03	2025-12-01	Fallen branch
-380	59	14	2025-11-29	2025-12-06	2025-12-07	Laminate around the pipes
-381	45	8	2025-11-29	2025-12-06	2025-12-06	Moving day, roof rack
-382	15	32	2025-12-03	2025-12-10	2025-12-16	Table top
-383	20	14	2025-12-03	2025-12-10	2025-12-08	Loft boards
-384	7	3	2025-12-06	2025-12-20	2025-12-20	Two tonnes of gravel
-385	48	17	2025-12-06	2025-12-13	2025-12-14	Window frames
-386	10	21	2025-12-13	2025-12-20	2025-12-20	Tent pegs
-387	3	38	2025-12-13	2025-12-27	2025-12-27	Leaves off the lawn
-388	53	17	2025-12-17	2025-12-31	2025-12-31	Piano to the hall
-389	33	18	2025-12-17	2025-12-20	2025-12-19	Gluing a chair
-390	47	38	2025-12-24	2025-12-31	2025-12-31	Plant sale
-391	17	18	2025-12-24	2025-12-31	2025-12-30	Stripping the front door
-392	51	27	2025-12-27	2026-01-03	2026-01-03	Sink cut-out
-393	7	12	2025-12-27	2026-01-10	2026-01-09	Moving compost
-394	36	19	2025-12-31	2026-01-07	2026-01-06	Taking in trousers
-395	57	11	2026-01-10	2026-01-17	2026-01-17	Bathroom tiles
-396	1	9	2026-01-10	2026-01-17	2026-01-17	Moving the rhubarb
-397	54	32	2026-01-14	2026-01-28	2026-02-03	School garden day
-398	35	7	2026-01-17	2026-01-24	2026-01-24	Raised beds in the dry spell
-399	58	12	2026-02-04	2026-02-18	2026-03-05	Anaglypta, at last
-400	23	36	2026-02-04	2026-02-11	2026-02-09	Stuck cistern
-401	29	28	2026-02-07	2026-02-14	2026-02-14	Patching the landing
-402	1	19	2026-02-11	2026-02-18	2026-02-17	New bed by the gate
-403	35	28	2026-02-14	2026-02-21	2026-02-21	Raised beds in the dry spell
-404	21	11	2026-02-14	2026-02-21	2026-02-20	Radiator valve
-405	51	23	2026-02-21	2026-03-07	2026-03-22	Cat flap
-406	23	8	2026-02-21	2026-03-07	2026-03-22	Stuck cistern
-407	32	19	2026-02-25	2026-03-11	2026-03-11	Helping next door move
-408	44	30	2026-02-28	2026-03-07	2026-03-05	Patio after the winter
-409	16	32	2026-02-28	2026-03-07	2026-03-07	Stripping the front door
-410	18	4	2026-03-04	2026-03-11	2026-03-10	Cat flap
-411	7	5	2026-03-04	2026-03-18	2026-03-18	Moving compost
-412	3	11	2026-03-04	2026-03-11	2026-03-09	Levelling the path
-413	56	12	2026-03-07	2026-03-21	2026-03-21	Door that sticks
-414	9	16	2026-03-07	2026-03-21	2026-03-19	Shed roof felt
-415	13	32	2026-03-07	2026-03-14	2026-03-13	Door that sticks
-416	20	4	2026-03-11	2026-03-18	2026-03-19	Shelf brackets
-417	8	1	2026-03-11	2026-03-18	2026-03-18	Filling the pond
-418	54	1	2026-03-14	2026-03-21	2026-03-27	School garden day
-419	39	1	2026-03-14	2026-03-28	2026-04-12	Garden bench
-420	50	24	2026-03-14	2026-03-28	2026-03-27	Trampoline
-421	57	22	2026-03-18	2026-04-01	2026-04-01	Patching the landing
-422	24	33	2026-03-18	2026-04-01	2026-04-01	A seized padlock on the bike shed
-423	61	14	2026-03-18	2026-03-25	2026-03-25	The verge before the party
-424	2	2	2026-03-18	2026-03-25	2026-03-25	Turning the compost
-425	20	18	2026-03-21	2026-04-04	2026-04-05	Loft boards
-426	58	33	2026-03-21	2026-04-04	2026-04-03	The hall, twice
-427	31	12	2026-03-21	2026-03-28	2026-03-26	Light on the landing
-428	40	34	2026-03-21	2026-03-28	2026-03-28	Street party
-429	4	14	2026-03-25	2026-03-28	2026-03-28	The front hedge
-430	41	11	2026-03-25	2026-04-01	2026-04-01	Front lawn
-431	9	33	2026-03-25	2026-04-01	2026-03-31	Shed roof felt
-432	36	32	2026-03-25	2026-04-08	2026-04-08	Curtains
-433	14	5	2026-03-28	2026-03-31	2026-03-31	Letting in hinges
-434	8	38	2026-03-28	2026-04-11	2026-04-17	Raised beds in the dry spell
-435	61	15	2026-03-28	2026-03-31	2026-03-31	Front lawn
-436	25	15	2026-03-28	2026-04-11	2026-04-09	Old radio
-437	2	12	2026-04-01	2026-04-15	2026-04-14	Allotment, plot 14
-438	47	10	2026-04-01	2026-04-08	2026-04-09	Two weeks by the sea
-439	43	20	2026-04-01	2026-04-08	2026-04-08	Workshop shelves
-440	38	13	2026-04-01	2026-04-04	2026-04-04	Caravan
-441	6	23	2026-04-04	2026-04-11	2026-04-12	Fallen branch
-442	9	20	2026-04-04	2026-04-11	2026-04-10	Shed roof felt
-443	55	15	2026-04-04	2026-04-18	2026-04-17	Patio falls
-444	22	28	2026-04-04	2026-04-11	2026-04-12	Trampoline
-445	57	2	2026-04-04	2026-04-07	2026-04-22	Bathroom tiles
-446	53	21	2026-04-08	2026-04-15	2026-04-14	Helping next door move
-447	41	9	2026-04-08	2026-04-22	2026-04-22	Moss, a lot of it
-448	40	30	2026-04-08	2026-04-22	2026-04-21	Kitchen worktop
-449	1	19	2026-04-08	2026-04-15	2026-04-14	Planting a pear tree
-450	21	34	2026-04-08	2026-04-22	2026-04-22	Trampoline
-451	44	4	2026-04-08	2026-04-15	2026-04-15	Upstairs windows
-452	30	9	2026-04-11	2026-04-18	2026-04-18	Gutters
-453	29	18	2026-04-11	2026-04-18	2026-04-19	Patching the landing
-454	17	14	2026-04-11	2026-04-14	2026-04-12	Stripping the front door
-455	3	4	2026-04-11	2026-04-18	2026-04-24	School garden day
-456	61	24	2026-04-11	2026-04-18	2026-04-18	Moss, a lot of it
-457	62	10	2026-04-15	2026-04-18	2026-04-18	Curtains
-458	25	28	2026-04-15	2026-04-22	2026-04-22	Bicycle service
-459	4	8	2026-04-15	2026-04-18	2026-04-18	The front hedge
-460	36	17	2026-04-15	2026-04-29	2026-04-29	Curtains
-461	18	36	2026-04-15	2026-04-22	2026-04-22	Sink cut-out
-462	23	28	2026-04-15	2026-04-29	2026-04-28	Stuck cistern
-463	43	30	2026-04-18	2026-04-21	2026-04-20	Floorboards
-464	9	15	2026-04-18	2026-04-25	2026-04-25	Hanging pictures
-465	54	36	2026-04-18	2026-04-25	2026-05-01	Leaves off the lawn
-466	20	26	2026-04-18	2026-04-25	2026-04-25	Loft boards
-467	26	27	2026-04-22	2026-04-29	2026-04-29	Patio falls
-468	29	38	2026-04-22	2026-04-29	2026-04-27	Bathroom tiles
-469	30	1	2026-04-22	2026-05-06	2026-05-06	Light on the landing
-470	38	36	2026-04-22	2026-04-29	2026-04-29	Caravan
-471	40	29	2026-04-25	2026-05-09	2026-05-10	Kitchen worktop
-472	33	14	2026-04-25	2026-05-09	2026-05-08	Gluing a chair
-473	56	3	2026-04-25	2026-05-09	2026-05-09	Bread board
-474	62	33	2026-04-25	2026-04-28	2026-04-29	Taking in trousers
-475	7	18	2026-04-29	2026-05-13	2026-05-13	Two tonnes of gravel
-476	39	7	2026-04-29	2026-05-13	2026-05-19	Window frames
-477	32	20	2026-04-29	2026-05-06	2026-05-06	Piano to the hall
-478	41	32	2026-04-29	2026-05-06	2026-05-05	Moss, a lot of it
-479	6	25	2026-04-29	2026-05-06	2026-05-04	Logs for the stove
-480	61	12	2026-04-29	2026-05-06	2026-05-06	Moss, a lot of it
-481	20	30	2026-05-02	2026-05-09	2026-05-15	Curtain rails
-482	27	22	2026-05-02	2026-05-09	2026-05-09	Fence line with next door
-483	4	12	2026-05-02	2026-05-16	2026-05-17	The front hedge
-484	17	12	2026-05-02	2026-05-09	2026-05-08	Loft boards
-485	16	12	2026-05-02	2026-05-09	2026-05-10	Stripping the front door
-486	23	12	2026-05-02	2026-05-09	2026-05-07	Kitchen tap
-487	11	18	2026-05-06	2026-05-09	2026-05-08	A bird box with the kids
-488	15	27	2026-05-06	2026-05-13	2026-05-13	Gluing a chair
-489	46	33	2026-05-06	2026-05-20	2026-05-20	Street party
-490	36	17	2026-05-06	2026-05-13	2026-05-11	School play costumes
-491	13	11	2026-05-06	2026-05-13	2026-05-14	Bread board
-492	1	10	2026-05-06	2026-05-20	2026-05-20	Moving the rhubarb
-493	59	29	2026-05-06	2026-05-09	2026-05-08	Laminate around the pipes
-494	55	23	2026-05-06	2026-05-13	2026-05-13	Gallery wall
-495	11	15	2026-05-09	2026-05-23	2026-05-22	Shelves for the box room
-496	6	26	2026-05-09	2026-05-16	2026-05-15	Fallen branch
-497	8	4	2026-05-09	2026-05-23	2026-05-23	Raised beds in the dry spell
-498	44	17	2026-05-09	2026-05-16	2026-05-16	Caravan
-499	3	3	2026-05-09	2026-05-16	2026-05-16	Leaves off the lawn
-500	21	26	2026-05-09	2026-05-16	2026-05-16	Trampoline
-501	12	38	2026-05-09	2026-05-23	2026-05-23	Skirting in the hall
-502	41	31	2026-05-13	2026-05-27	2026-05-26	Moss, a lot of it
-503	34	30	2026-05-13	2026-05-20	2026-05-18	Hall carpet
-504	9	9	2026-05-13	2026-05-20	2026-05-20	Shed roof felt
-505	38	12	2026-05-13	2026-05-20	2026-05-26	Patio after the winter
-506	49	4	2026-05-13	2026-05-16	2026-05-15	Plaster dust
-507	51	20	2026-05-13	2026-05-16	2026-05-16	Sink cut-out
-508	57	34	2026-05-13	2026-05-20	2026-05-20	Patching the landing
-509	43	8	2026-05-13	2026-05-27	2026-05-27	Workshop shelves
-510	2	4	2026-05-16	2026-05-30	2026-05-30	Turning the compost
-511	7	34	2026-05-16	2026-05-23	2026-05-23	Two tonnes of gravel
-512	60	23	2026-05-16	2026-05-23	2026-05-22	Stuck cistern
-513	62	27	2026-05-16	2026-05-30	2026-05-28	Curtains
-514	16	9	2026-05-16	2026-05-23	2026-05-21	Curtain rails
-515	54	16	2026-05-16	2026-05-23	2026-05-23	Levelling the path
-516	42	8	2026-05-16	2026-05-30	2026-05-29	Two weeks by the sea
-517	6	4	2026-05-16	2026-05-30	2026-06-05	Fallen branch
-518	39	32	2026-05-20	2026-05-27	2026-06-11	Window frames
-519	32	17	2026-05-20	2026-06-03	2026-06-02	New washing machine
-520	31	28	2026-05-20	2026-05-27	2026-05-27	Gutters
-521	55	9	2026-05-20	2026-05-27	2026-05-26	Gallery wall
-522	23	16	2026-05-20	2026-05-27	2026-05-27	Stuck cistern
-523	20	30	2026-05-20	2026-05-27	2026-05-27	Loft boards
-524	4	21	2026-05-23	2026-06-06	2026-06-12	Yew by the church
-525	3	4	2026-05-23	2026-06-06	2026-06-12	Levelling the path
-526	61	16	2026-05-23	2026-05-30	2026-05-31	The verge before the party
-527	16	11	2026-05-23	2026-05-30	2026-05-31	Curtain rails
-528	56	22	2026-05-23	2026-06-06	2026-06-21	Door that sticks
-529	47	25	2026-05-23	2026-06-06	2026-06-05	A birthday
-530	44	25	2026-05-23	2026-05-30	2026-05-30	Caravan
-531	48	20	2026-05-23	2026-05-30	2026-05-31	Window frames
-532	7	13	2026-05-27	2026-06-03	2026-06-04	Two tonnes of gravel
-533	24	25	2026-05-27	2026-06-03	2026-06-18	Old elder at the back
-534	55	2	2026-05-27	2026-06-10	2026-06-10	Hanging kitchen cabinets
-535	38	26	2026-05-27	2026-06-10	2026-06-09	Caravan
-536	21	20	2026-05-27	2026-06-03	2026-06-03	Trampoline
-537	9	4	2026-05-27	2026-05-30	2026-05-29	Hanging pictures
-538	41	2	2026-05-27	2026-06-03	2026-06-02	The verge before the party
-539	10	38	2026-05-30	2026-06-06	2026-06-07	A bed that would not close
-540	11	3	2026-05-30	2026-06-13	2026-06-13	Shelves for the box room
-541	58	7	2026-05-30	2026-06-06	2026-06-06	Anaglypta, at last
-542	62	35	2026-05-30	2026-06-06	2026-06-05	Taking in trousers
-543	8	30	2026-05-30	2026-06-02	2026-06-03	Raised beds in the dry spell
-544	9	21	2026-05-30	2026-06-06	2026-06-06	Fence palings
-545	16	1	2026-06-03	2026-06-10	2026-06-10	Loft boards
-546	54	33	2026-06-03	2026-06-17	2026-06-18	Levelling the path
-547	14	9	2026-06-03	2026-06-17	2026-07-02	New latch
-548	23	37	2026-06-03	2026-06-06	2026-06-06	Stuck cistern
-549	22	8	2026-06-03	2026-06-06	2026-06-06	Radiator valve
-550	1	20	2026-06-06	2026-06-13	2026-06-28	Planting a pear tree
-551	41	10	2026-06-06	2026-06-20	2026-06-18	The verge before the party
-552	7	4	2026-06-06	2026-06-09	2026-06-07	Moving compost
-553	28	40	2026-06-06	2026-06-13	2026-06-19	The hall, twice
-554	20	33	2026-06-06	2026-06-09	2026-06-07	Shelf brackets
-555	58	24	2026-06-10	2026-06-17	2026-07-02	The hall, twice
-556	29	37	2026-06-10	2026-06-24	2026-06-23	Chimney breast
-557	49	10	2026-06-10	2026-06-17	2026-06-15	Flooded cellar
-558	6	3	2026-06-10	2026-06-24	2026-06-30	Logs for the stove
-559	31	40	2026-06-10	2026-06-17	2026-06-17	Gutters
-560	36	17	2026-06-13	2026-06-27	2026-06-27	Taking in trousers
-561	34	37	2026-06-13	2026-06-20	2026-07-05	Hall carpet
-562	20	21	2026-06-13	2026-06-20	2026-06-26	Loft boards
-563	35	21	2026-06-13	2026-06-27	2026-06-28	Filling the pond
-564	30	16	2026-06-13	2026-06-27	2026-06-28	Apple picking
-565	47	4	2026-06-13	2026-06-27	2026-06-25	A birthday
-566	63	42	2026-06-17	2026-06-24	2026-06-24	Tidying the ivy
-567	32	7	2026-06-17	2026-07-01	2026-06-29	Helping next door move
-568	9	42	2026-06-17	2026-06-24	2026-06-30	Fence palings
-569	23	32	2026-06-17	2026-06-24	2026-06-24	New network cable
-570	44	7	2026-06-17	2026-06-24	2026-06-23	Caravan
-571	59	17	2026-06-20	2026-06-23	2026-06-23	Cat flap
-572	61	26	2026-06-20	2026-07-04	2026-07-04	Front lawn
-573	49	3	2026-06-20	2026-06-23	2026-06-29	Hall carpet
-574	50	9	2026-06-20	2026-07-04	2026-07-19	Trampoline
-575	17	33	2026-06-20	2026-06-27	2026-07-03	Stripping the front door
-576	39	43	2026-06-24	2026-07-08	2026-07-08	Window frames
-577	41	13	2026-06-24	2026-07-01	2026-07-01	Moss, a lot of it
-578	48	1	2026-06-24	2026-07-01	2026-07-01	Window frames
-579	51	10	2026-06-24	2026-06-27	2026-06-27	Cat flap
-580	31	25	2026-06-27	2026-07-11	2026-07-26	Light on the landing
-581	44	3	2026-06-27	2026-07-04	2026-07-04	Patio after the winter
-582	5	1	2026-06-27	2026-07-04	2026-07-05	A seized padlock on the bike shed
-583	53	30	2026-06-27	2026-07-11	2026-07-12	New washing machine
-584	55	43	2026-06-27	2026-07-04	2026-07-10	Gallery wall
-585	10	16	2026-06-27	2026-07-04	2026-07-04	Chair joints
-586	59	26	2026-07-01	2026-07-08	2026-07-08	Laminate around the pipes
-587	47	10	2026-07-01	2026-07-15	2026-07-21	A birthday
-588	40	17	2026-07-01	2026-07-08	2026-07-23	Kitchen worktop
-589	13	29	2026-07-01	2026-07-04	2026-07-04	Door that sticks
-590	36	16	2026-07-04	2026-07-18	2026-07-16	Taking in trousers
-591	49	13	2026-07-04	2026-07-11	2026-07-11	Hall carpet
-592	20	42	2026-07-04	2026-07-11	2026-07-09	Stripping the front door
-593	14	4	2026-07-08	2026-07-15	2026-07-15	New latch
-594	65	31	2026-07-08	2026-07-15	2026-07-21	Old radio
-595	9	4	2026-07-08	2026-07-15	2026-07-14	Fence palings
-596	62	1	2026-07-08	2026-07-15	2026-07-16	Curtains
-597	48	5	2026-07-11	2026-07-18	2026-07-19	Garden table
-598	64	26	2026-07-11	2026-07-14	2026-07-13	Marmalade
-599	55	27	2026-07-11	2026-07-25	2026-07-23	Hanging kitchen cabinets
-600	46	11	2026-07-15	2026-07-22	2026-07-20	Marmalade
-601	20	43	2026-07-15	2026-07-22	2026-07-22	Loft boards
-602	44	12	2026-07-15	2026-07-18	2026-07-17	Patio after the winter
-603	18	2	2026-07-15	2026-07-22	2026-07-22	Cat flap
-604	58	24	2026-07-18	2026-07-25	2026-07-25	Living-room ceiling
-605	11	10	2026-07-18	2026-08-01	2026-07-30	Shelves for the box room
-606	22	7	2026-07-18	2026-07-25	2026-07-31	Trampoline
-607	47	24	2026-07-22	2026-07-29	2026-07-28	Two weeks by the sea
-608	38	5	2026-07-22	2026-07-29	2026-07-29	Caravan
-609	62	44	2026-07-22	2026-08-05	2026-08-11	Curtains
-610	23	2	2026-07-22	2026-07-29	2026-07-29	Kitchen tap
-611	17	36	2026-07-25	2026-08-01	2026-08-01	Stripping the front door
-612	67	42	2026-07-25	2026-08-01	2026-08-01	Light on the landing
-613	64	23	2026-07-25	2026-08-08	2026-08-08	Damson jam
-614	26	15	2026-07-29	2026-08-12	2026-08-12	Patio falls
-615	49	26	2026-07-29	2026-08-01	2026-07-30	Plaster dust
-616	47	11	2026-07-29	2026-08-05	2026-08-11	Plant sale
-617	11	23	2026-08-01	2026-08-15	2026-08-15	Skirting in the hall
-618	63	6	2026-08-01	2026-08-08	2026-08-07	Yew by the church
-619	30	44	2026-08-01	2026-08-08	2026-08-08	Apple picking
-620	22	34	2026-08-01	2026-08-08	2026-08-23	Trampoline
-621	49	44	2026-08-05	2026-08-12	2026-08-12	Flooded cellar
-622	38	5	2026-08-05	2026-08-12	2026-08-18	Patio after the winter
-623	50	9	2026-08-05	2026-08-12	2026-08-10	Radiator valve
-624	24	6	2026-08-05	2026-08-12	2026-08-27	A seized padlock on the bike shed
-625	39	9	2026-08-05	2026-08-19	2026-08-19	Stove before winter
-626	60	42	2026-08-08	2026-08-22	2026-08-21	Kitchen tap
-627	31	27	2026-08-08	2026-08-15	2026-08-16	Apple picking
-628	9	24	2026-08-08	2026-08-22	2026-08-22	Shed roof felt
-629	17	36	2026-08-08	2026-08-11	2026-08-10	Shelf brackets
-630	66	28	2026-08-08	2026-08-15	2026-08-15	Carving a spoon
-631	64	40	2026-08-12	2026-08-19	2026-08-25	Marmalade
-632	43	44	2026-08-12	2026-08-19	2026-08-19	Decking
-633	13	22	2026-08-12	2026-08-19	2026-08-17	Table top
-634	47	34	2026-08-15	2026-08-29	2026-08-29	Plant sale
-635	67	16	2026-08-15	2026-08-29	2026-08-29	Insulating the loft
-636	3	15	2026-08-15	2026-08-29	2026-09-13	Leaves off the lawn
-637	20	42	2026-08-19	2026-08-26	2026-08-26	Stripping the front door
-638	62	26	2026-08-19	2026-08-26	2026-08-26	School play costumes
-639	38	19	2026-08-19	2026-09-02	2026-09-01	Patio after the winter
-640	65	17	2026-08-22	2026-08-29	2026-08-28	Bicycle service
-641	21	12	2026-08-22	2026-09-05	2026-09-03	Bicycle headset
-642	68	10	2026-08-22	2026-08-29	2026-08-27	Stripping the front door
-643	18	34	2026-08-22	2026-08-29	2026-08-29	Laminate around the pipes
-644	46	39	2026-08-22	2026-09-05	2026-09-06	Damson jam
-645	58	4	2026-08-26	2026-09-09	2026-09-10	Living-room ceiling
-646	56	34	2026-08-26	2026-09-02	2026-09-01	Table top
-647	44	20	2026-08-26	2026-08-29	2026-08-27	Caravan
-648	50	21	2026-08-26	2026-09-02	2026-09-01	Bicycle headset
-649	44	42	2026-08-29	2026-09-05	2026-09-05	Patio after the winter
-650	43	9	2026-08-29	2026-09-05	2026-09-05	Workshop shelves
-651	37	32	2026-08-29	2026-09-05	2026-09-05	Street party
-652	66	29	2026-09-02	2026-09-16	2026-09-22	New latch
-653	41	28	2026-09-02	2026-09-16	2026-09-15	The verge before the party
-654	40	12	2026-09-02	2026-09-09	2026-09-09	Kitchen worktop
-655	59	13	2026-09-02	2026-09-16	2026-09-14	Sink cut-out
-656	13	35	2026-09-02	2026-09-16	2026-09-14	Door that sticks
-657	63	34	2026-09-05	2026-09-08	2026-09-23	The front hedge
-658	65	6	2026-09-05	2026-09-19	2026-09-17	Old radio
-659	7	26	2026-09-05	2026-09-12	2026-09-13	Moving compost
-660	20	26	2026-09-05	2026-09-08	2026-09-07	Stripping the front door
-661	22	31	2026-09-05	2026-09-19	2026-09-17	Trampoline
-662	34	25	2026-09-05	2026-09-08	2026-09-08	Plaster dust
-663	23	7	2026-09-09	2026-09-16	2026-09-16	Stuck cistern
-664	17	6	2026-09-09	2026-09-16	2026-09-16	Curtain rails
-665	56	2	2026-09-09	2026-09-23	2026-09-23	Door that sticks
-666	27	27	2026-09-09	2026-09-16	2026-09-16	Measuring for carpet
-667	52	3	2026-09-09	2026-09-23	2026-09-23	Eighty kilos of Bramleys
-668	1	13	2026-09-09	2026-09-16	2026-09-16	Moving the rhubarb
-669	12	34	2026-09-12	2026-09-26	2026-09-24	A bird box with the kids
-670	43	14	2026-09-12	2026-09-19	2026-09-25	Workshop shelves
-671	33	30	2026-09-12	2026-09-19	2026-09-19	Gluing a chair
-672	38	14	2026-09-12	2026-09-19	2026-09-25	Patio after the winter
-673	26	28	2026-09-12	2026-09-19	2026-09-17	Gallery wall
-674	30	8	2026-09-16	2026-09-23	2026-09-23	Gutters
-675	20	37	2026-09-16	2026-09-30	2026-10-06	Stripping the front door
-676	6	28	2026-09-16	2026-09-23	2026-09-23	Fallen branch
-677	45	8	2026-09-16	2026-09-23	2026-09-23	Gluing a chair
-678	5	43	2026-09-16	2026-09-30	2026-10-01	Old elder at the back
-679	51	23	2026-09-16	2026-09-30	2026-09-29	Sink cut-out
-680	69	17	2026-09-16	2026-09-23	2026-09-29	Eighty kilos of Bramleys
-681	3	35	2026-09-19	2026-10-03	2026-10-03	Leaves off the lawn
-682	9	3	2026-09-19	2026-09-26	2026-09-25	Fence palings
-683	4	25	2026-09-19	2026-10-03	2026-10-01	Tidying the ivy
-684	21	1	2026-09-19	2026-09-22	2026-09-20	Bicycle headset
-685	26	9	2026-09-19	2026-09-26	\N	Hanging kitchen cabinets
-686	70	33	2026-09-19	2026-09-26	2026-09-25	Floorboards, front room
-687	39	27	2026-09-23	2026-10-07	2026-10-07	Window frames
-688	54	43	2026-09-23	2026-09-26	2026-09-25	School garden day
-689	67	38	2026-09-23	2026-10-07	\N	Apple picking
-690	7	28	2026-09-23	2026-09-30	2026-10-06	Moving compost
-691	23	15	2026-09-23	2026-09-30	2026-09-30	Stuck cistern
-692	52	8	2026-09-26	2026-10-10	\N	Apple day
-693	61	22	2026-09-26	2026-10-10	2026-10-08	Moss, a lot of it
-694	63	11	2026-09-26	2026-10-10	2026-10-09	Yew by the church
-695	60	12	2026-09-26	2026-10-03	2026-10-09	Kitchen tap
-696	56	21	2026-09-26	2026-10-03	2026-10-01	Door that sticks
-697	66	35	2026-09-30	2026-10-07	2026-10-07	Carving a spoon
-698	19	21	2026-09-30	2026-10-07	\N	Floorboards, front room
-699	31	38	2026-09-30	2026-10-14	\N	Gutters
-700	34	17	2026-09-30	2026-10-07	2026-10-07	Flooded cellar
-701	6	33	2026-09-30	2026-10-03	\N	Logs for the stove
-702	69	34	2026-10-03	2026-10-17	\N	Perry, first try
-703	45	37	2026-10-03	2026-10-17	\N	Moving day, roof rack
-704	68	12	2026-10-03	2026-10-10	\N	Stripping the front door
-705	29	20	2026-10-03	2026-10-10	\N	Chimney breast
-706	14	21	2026-10-03	2026-10-17	\N	Letting in hinges
-707	41	38	2026-10-03	2026-10-10	\N	Moss, a lot of it
-708	15	29	2026-10-03	2026-10-10	2026-10-08	Moving day, roof rack
-709	8	21	2026-10-03	2026-10-17	\N	Blocked gully
-710	62	41	2026-10-07	2026-10-14	\N	Taking in trousers
-711	51	40	2026-10-07	2026-10-14	\N	Laminate around the pipes
-712	54	24	2026-10-07	2026-10-21	\N	School garden day
-713	11	3	2026-10-07	2026-10-14	\N	Skirting in the hall
-714	43	22	2026-10-07	2026-10-10	2026-10-09	Decking
-715	50	22	2026-10-07	2026-10-14	\N	Trampoline
-716	30	34	2026-10-07	2026-10-21	\N	Gutters
-717	4	27	2026-10-07	2026-10-14	\N	Tidying the ivy
-718	13	25	2026-10-07	2026-10-21	\N	Door that sticks
+1	7	28	2025-03-01	2025-03-08	2025-03-07	Turf for the slope
+2	9	5	2025-03-01	2025-03-15	2025-03-21	A loose stair
+3	4	17	2025-03-01	2025-03-08	2025-03-08	The front hedge
+4	31	9	2025-03-05	2025-03-19	2025-03-20	Insulating the loft
+5	22	11	2025-03-05	2025-03-12	2025-03-27	Bunk bed
+6	2	19	2025-03-05	2025-03-12	2025-03-10	Turning the compost
+7	27	25	2025-03-05	2025-03-12	2025-03-11	Fence line with next door
+8	1	30	2025-03-08	2025-03-22	2025-03-21	A hole for a post
+9	17	19	2025-03-08	2025-03-15	2025-03-16	Shelf brackets
+10	19	1	2025-03-08	2025-03-11	2025-03-11	Window frames
+11	7	9	2025-03-08	2025-03-15	2025-03-21	Two tonnes of gravel
+12	11	5	2025-03-12	2025-03-19	2025-03-19	Stakes
+13	3	25	2025-03-12	2025-03-26	2025-04-01	School garden day
+14	30	9	2025-03-12	2025-03-26	2025-04-01	Swift box
+15	24	28	2025-03-12	2025-03-15	2025-03-13	Fence mesh
+16	36	11	2025-03-15	2025-03-22	2025-03-22	School play costumes
+17	27	19	2025-03-15	2025-03-22	2025-03-22	Measuring for carpet
+18	26	28	2025-03-19	2025-04-02	2025-04-02	Patio falls
+19	18	25	2025-03-19	2025-03-26	2025-04-01	Laminate around the pipes
+20	6	15	2025-03-19	2025-03-26	2025-04-01	A dead plum
+21	24	9	2025-03-19	2025-03-22	2025-03-22	Lost key, own chain
+22	23	5	2025-03-22	2025-03-29	2025-03-29	Stuck cistern
+23	29	9	2025-03-22	2025-03-29	2025-03-29	Garden wall
+24	32	15	2025-03-22	2025-03-29	2025-04-04	Piano to the hall
+25	9	28	2025-03-22	2025-04-05	2025-04-05	Rabbit hutch
+26	7	7	2025-03-26	2025-04-09	2025-04-24	Moving compost
+27	16	25	2025-03-26	2025-04-02	2025-04-17	Coat hooks
+28	31	19	2025-03-26	2025-04-09	2025-04-08	Light on the landing
+29	25	5	2025-03-26	2025-04-09	2025-04-07	Flat-pack wardrobe
+30	17	7	2025-03-29	2025-04-05	2025-04-03	Curtain rails
+31	36	1	2025-03-29	2025-04-12	2025-04-10	Curtains
+32	34	38	2025-03-29	2025-04-05	2025-04-04	Plaster dust
+33	4	28	2025-04-02	2025-04-16	2025-04-15	Box balls, three
+34	21	28	2025-04-02	2025-04-09	2025-04-10	Bunk bed
+35	2	38	2025-04-02	2025-04-09	2025-04-09	Couch grass, again
+36	8	25	2025-04-02	2025-04-16	2025-04-15	New hedge, first summer
+37	20	28	2025-04-02	2025-04-05	2025-04-05	Stripping the front door
+38	3	25	2025-04-05	2025-04-19	2025-04-19	Sowing a meadow strip
+39	40	11	2025-04-05	2025-04-19	2025-04-18	Cutting tiles
+40	23	7	2025-04-05	2025-04-19	2025-04-19	Fence wire
+41	41	28	2025-04-05	2025-04-12	2025-04-11	The verge before the party
+42	13	11	2025-04-05	2025-04-19	2025-04-19	Bread board
+43	18	5	2025-04-05	2025-04-12	2025-04-27	Cat flap
+44	34	25	2025-04-09	2025-04-16	2025-04-14	Car, after the dog
+45	9	7	2025-04-09	2025-04-12	2025-04-11	Shed roof felt
+46	31	1	2025-04-09	2025-04-16	2025-04-22	Gutters
+47	26	28	2025-04-09	2025-04-16	2025-05-01	Gallery wall
+48	11	28	2025-04-09	2025-04-16	2025-04-14	Skirting in the hall
+49	29	25	2025-04-12	2025-04-26	2025-04-25	Chimney breast
+50	25	1	2025-04-12	2025-04-26	2025-04-24	Door handles
+51	17	5	2025-04-12	2025-04-19	2025-04-19	A swing
+52	20	5	2025-04-12	2025-04-19	2025-04-19	Heat-shrink for the van
+53	41	28	2025-04-12	2025-04-19	2025-04-19	Back lawn, first cut
+54	37	17	2025-04-16	2025-04-30	2025-04-28	Street party
+55	15	11	2025-04-16	2025-04-23	2025-04-23	Table top
+56	9	17	2025-04-16	2025-04-23	2025-04-22	Hanging pictures
+57	14	15	2025-04-16	2025-04-30	2025-04-30	Carving a spoon
+58	38	25	2025-04-16	2025-04-19	2025-04-19	Garden furniture
+59	8	7	2025-04-16	2025-04-19	2025-04-17	Filling the pond
+60	11	4	2025-04-19	2025-05-03	2025-05-04	A bird box with the kids
+61	19	38	2025-04-19	2025-04-26	2025-04-24	Stairs
+62	1	7	2025-04-19	2025-05-03	2025-05-18	Planting a pear tree
+63	30	19	2025-04-19	2025-05-03	2025-05-01	Insulating the loft
+64	5	5	2025-04-19	2025-04-26	2025-04-25	Fig over the wall
+65	16	9	2025-04-19	2025-04-22	2025-04-21	A swing
+66	6	38	2025-04-23	2025-04-30	2025-04-30	Christmas tree, cut up
+67	3	1	2025-04-23	2025-05-07	2025-05-05	Leaves off the lawn
+68	4	11	2025-04-23	2025-05-07	2025-05-05	Yew by the church
+69	17	5	2025-04-23	2025-04-30	2025-05-06	Shelf brackets
+70	35	15	2025-04-23	2025-04-30	2025-04-30	Land drain at the allotment
+71	21	4	2025-04-26	2025-05-10	2025-05-09	Radiator valve
+72	7	17	2025-04-26	2025-05-03	2025-05-03	Bricks from the skip
+73	8	30	2025-04-26	2025-05-03	2025-05-04	Raised beds in the dry spell
+74	29	15	2025-04-26	2025-05-10	2025-05-16	Bathroom tiles
+75	19	5	2025-04-26	2025-05-03	2025-05-01	Floorboards, front room
+76	27	19	2025-04-26	2025-05-03	2025-05-18	Sports day
+77	16	22	2025-04-30	2025-05-07	2025-05-07	Shelf brackets
+78	18	9	2025-04-30	2025-05-14	2025-05-14	A rocking moose
+79	32	30	2025-04-30	2025-05-07	2025-05-13	Water butts
+80	9	28	2025-04-30	2025-05-07	2025-05-06	A loose stair
+81	10	5	2025-04-30	2025-05-03	2025-05-18	A bed that would not close
+82	5	9	2025-04-30	2025-05-07	2025-05-05	Bramble along the fence
+83	42	7	2025-05-03	2025-05-17	2025-06-01	A birthday
+84	30	25	2025-05-03	2025-05-10	2025-05-08	Gutters
+85	19	28	2025-05-03	2025-05-06	2025-05-07	A boat, small
+86	28	30	2025-05-03	2025-05-06	2025-05-12	The hall, twice
+87	2	22	2025-05-03	2025-05-17	2025-05-17	Allotment, plot 14
+88	38	4	2025-05-03	2025-05-10	2025-05-11	Mossy steps
+89	26	4	2025-05-07	2025-05-10	2025-05-10	Kitchen cabinets
+90	4	38	2025-05-07	2025-05-21	2025-05-22	The front hedge
+91	20	30	2025-05-07	2025-05-21	2025-05-21	Old lino
+92	8	38	2025-05-07	2025-05-14	2025-05-12	New hedge, first summer
+93	31	5	2025-05-07	2025-05-14	2025-05-13	Insulating the loft
+94	7	4	2025-05-07	2025-05-14	2025-05-14	Two tonnes of gravel
+95	3	11	2025-05-10	2025-05-24	2025-05-30	School garden day
+96	6	38	2025-05-10	2025-05-17	2025-05-17	Logs for the stove
+97	11	22	2025-05-10	2025-05-17	2025-05-18	Compost bin
+98	23	19	2025-05-10	2025-05-17	2025-05-16	Kitchen tap
+99	19	28	2025-05-10	2025-05-17	2025-05-17	Window frames
+100	15	5	2025-05-10	2025-05-13	2025-05-13	Book press
+101	8	4	2025-05-14	2025-05-28	2025-05-27	Filling the pond
+102	17	25	2025-05-14	2025-05-21	2025-05-21	Coat hooks
+103	28	7	2025-05-14	2025-05-28	2025-05-28	Community hall
+104	43	4	2025-05-14	2025-05-21	2025-05-20	Decking
+105	44	5	2025-05-14	2025-05-21	2025-05-20	Shop front
+106	26	7	2025-05-14	2025-05-21	2025-05-22	Fence posts
+107	31	17	2025-05-14	2025-05-21	2025-05-21	Light on the landing
+108	41	1	2025-05-17	2025-05-31	2025-05-29	Front lawn
+109	36	12	2025-05-17	2025-05-24	2025-05-24	Bunting
+110	29	9	2025-05-17	2025-05-20	2025-05-20	Garden wall
+111	34	19	2025-05-17	2025-05-24	2025-05-22	Flooded cellar
+112	12	7	2025-05-17	2025-05-31	2025-05-31	Skirting in the hall
+113	21	7	2025-05-17	2025-05-24	2025-05-24	Trampoline
+114	7	4	2025-05-17	2025-05-20	2025-05-18	Moving compost
+115	15	4	2025-05-17	2025-05-24	2025-05-24	Gluing a chair
+116	38	28	2025-05-21	2025-05-24	2025-05-25	Patio after the winter
+117	29	12	2025-05-21	2025-06-04	2025-06-19	Patching the landing
+118	39	12	2025-05-21	2025-05-28	2025-05-26	Garden bench
+119	23	7	2025-05-21	2025-05-24	2025-05-24	Stuck cistern
+120	19	19	2025-05-21	2025-05-24	2025-05-24	Stairs
+121	18	7	2025-05-21	2025-05-28	2025-05-27	Sink cut-out
+122	20	22	2025-05-24	2025-05-31	2025-06-01	Stripping the front door
+123	17	1	2025-05-24	2025-06-07	2025-06-07	Loft boards
+124	26	5	2025-05-24	2025-05-31	2025-05-29	Patio falls
+125	25	17	2025-05-24	2025-05-27	2025-05-25	Toy box
+126	30	4	2025-05-24	2025-05-31	2025-06-06	Light on the landing
+127	7	22	2025-05-24	2025-05-31	2025-05-31	Bricks from the skip
+128	14	30	2025-05-24	2025-05-31	2025-05-29	Letting in hinges
+129	43	5	2025-05-28	2025-06-04	2025-06-04	Floorboards
+130	1	11	2025-05-28	2025-05-31	2025-05-31	Moving the rhubarb
+131	31	25	2025-05-28	2025-06-11	2025-06-11	Swift box
+132	34	25	2025-05-28	2025-06-04	2025-06-02	Sofa
+133	2	25	2025-05-28	2025-06-04	2025-06-19	Lifting potatoes
+134	23	22	2025-05-28	2025-06-04	2025-06-10	New network cable
+135	9	1	2025-05-28	2025-06-04	2025-06-05	Shed roof felt
+136	13	25	2025-05-31	2025-06-14	2025-06-12	Window sash
+137	36	5	2025-05-31	2025-06-07	2025-06-08	A tent repair
+138	8	15	2025-05-31	2025-06-07	2025-06-07	Raised beds in the dry spell
+139	32	1	2025-05-31	2025-06-07	2025-06-07	Helping next door move
+140	4	7	2025-05-31	2025-06-14	2025-06-14	Tidying the ivy
+141	27	11	2025-05-31	2025-06-07	2025-06-08	Fence line with next door
+142	6	17	2025-06-04	2025-06-11	2025-06-11	Fallen branch
+143	33	19	2025-06-04	2025-06-11	2025-06-11	Kayak
+144	40	28	2025-06-04	2025-06-11	2025-06-12	Kitchen worktop
+145	20	4	2025-06-04	2025-06-11	2025-06-11	Frozen pipe
+146	3	28	2025-06-04	2025-06-18	2025-06-18	Sowing a meadow strip
+147	9	4	2025-06-07	2025-06-10	2025-06-25	Fence palings
+148	25	4	2025-06-07	2025-06-21	2025-06-22	Flat-pack wardrobe
+149	7	19	2025-06-07	2025-06-14	2025-06-13	Two tonnes of gravel
+150	46	15	2025-06-07	2025-06-14	2025-06-14	Chutney
+151	15	22	2025-06-07	2025-06-10	2025-06-09	A split guitar
+152	1	5	2025-06-07	2025-06-10	2025-06-08	New bed by the gate
+153	27	1	2025-06-11	2025-06-18	2025-06-18	Measuring for carpet
+154	34	30	2025-06-11	2025-06-18	2025-06-18	Car, after the dog
+155	38	7	2025-06-11	2025-06-18	2025-06-16	Caravan
+156	41	4	2025-06-11	2025-06-18	2025-06-18	The verge before the party
+157	26	28	2025-06-11	2025-06-25	2025-06-24	Gallery wall
+158	1	12	2025-06-11	2025-06-14	2025-06-13	Planting a pear tree
+159	40	25	2025-06-14	2025-06-28	2025-06-27	Laminate floor
+160	19	26	2025-06-14	2025-06-21	2025-06-21	A boat, small
+161	15	1	2025-06-14	2025-06-28	2025-06-26	Table top
+162	47	25	2025-06-14	2025-06-21	2025-06-21	Plant sale
+163	48	23	2025-06-14	2025-06-28	2025-06-27	Floorboards, front room
+164	43	17	2025-06-14	2025-06-21	2025-06-21	Workshop shelves
+165	5	38	2025-06-18	2025-06-25	2025-06-24	Old elder at the back
+166	7	26	2025-06-18	2025-06-25	2025-06-25	Moving compost
+167	35	25	2025-06-18	2025-06-25	2025-06-25	Kitchen drain
+168	28	28	2025-06-18	2025-07-02	2025-07-02	Anaglypta, at last
+169	38	19	2025-06-18	2025-06-25	2025-06-25	Mossy steps
+170	33	5	2025-06-18	2025-06-21	2025-06-21	Sofa on a trailer
+171	6	4	2025-06-21	2025-07-05	2025-07-04	Christmas tree, cut up
+172	36	28	2025-06-21	2025-06-28	2025-07-13	Curtains
+173	41	15	2025-06-21	2025-07-05	2025-07-05	Back lawn, first cut
+174	32	15	2025-06-21	2025-07-05	2025-07-04	Piano to the hall
+175	4	23	2025-06-21	2025-06-28	2025-06-29	Box balls, three
+176	43	5	2025-06-25	2025-06-28	2025-06-28	Decking
+177	26	17	2025-06-25	2025-07-02	2025-07-01	Fence posts
+178	5	22	2025-06-25	2025-07-02	2025-07-02	Apple pruning
+179	18	14	2025-06-25	2025-06-28	2025-06-29	Stage set
+180	2	15	2025-06-28	2025-07-12	2025-07-12	Turning the compost
+181	31	26	2025-06-28	2025-07-05	2025-07-11	Gutters
+182	17	28	2025-06-28	2025-07-05	2025-07-04	Trellis
+183	16	30	2025-06-28	2025-07-01	2025-07-07	Loft boards
+184	13	17	2025-07-02	2025-07-09	2025-07-24	Table top
+185	42	28	2025-07-02	2025-07-09	2025-07-08	Two weeks by the sea
+186	33	12	2025-07-02	2025-07-05	2025-07-05	Moving day, roof rack
+187	9	14	2025-07-02	2025-07-09	2025-07-09	Rabbit hutch
+188	39	19	2025-07-05	2025-07-12	2025-07-11	Shed
+189	45	23	2025-07-05	2025-07-12	2025-07-12	Picture frame
+190	30	1	2025-07-05	2025-07-12	2025-07-13	Insulating the loft
+191	40	5	2025-07-09	2025-07-16	2025-07-15	Cutting tiles
+192	24	4	2025-07-09	2025-07-16	2025-07-16	A seized padlock on the bike shed
+193	27	7	2025-07-09	2025-07-16	2025-07-14	Sports day
+194	48	7	2025-07-12	2025-07-19	2025-07-18	Garden table
+195	31	14	2025-07-12	2025-07-26	2025-07-27	Light on the landing
+196	44	4	2025-07-12	2025-07-19	2025-07-19	Upstairs windows
+197	32	18	2025-07-12	2025-07-19	2025-07-19	New washing machine
+198	47	1	2025-07-12	2025-07-19	2025-07-19	Rain on the wedding
+199	30	23	2025-07-16	2025-07-23	2025-07-23	Gutters
+200	4	14	2025-07-16	2025-07-30	2025-07-29	Yew by the church
+201	38	12	2025-07-16	2025-07-23	2025-07-23	Patio after the winter
+202	23	19	2025-07-16	2025-07-23	2025-08-07	Fence wire
+203	20	7	2025-07-16	2025-07-23	2025-07-21	Heat-shrink for the van
+204	9	15	2025-07-19	2025-08-02	2025-08-03	A loose stair
+205	24	1	2025-07-19	2025-07-26	2025-07-26	Fence mesh
+206	11	22	2025-07-19	2025-07-26	2025-07-26	Stakes
+207	50	11	2025-07-19	2025-07-26	2025-07-27	Trailer hitch
+208	27	18	2025-07-23	2025-07-30	2025-07-30	Garden plan
+209	49	28	2025-07-23	2025-07-26	2025-08-10	Hall carpet
+210	46	4	2025-07-23	2025-07-30	2025-07-28	Soup for sixty
+211	3	19	2025-07-26	2025-08-02	2025-08-02	Leaves off the lawn
+212	18	30	2025-07-26	2025-08-02	2025-08-01	A rocking moose
+213	13	5	2025-07-26	2025-08-09	2025-08-08	Chopping block
+214	12	14	2025-07-30	2025-08-02	2025-07-31	A bird box with the kids
+215	41	22	2025-07-30	2025-08-06	2025-08-12	Front lawn
+216	31	19	2025-07-30	2025-08-02	2025-08-02	Apple picking
+217	29	7	2025-07-30	2025-08-06	2025-08-04	Chimney breast
+218	24	26	2025-07-30	2025-08-06	2025-08-06	Lost key, own chain
+219	39	15	2025-08-02	2025-08-16	2025-08-22	Window frames
+220	36	30	2025-08-02	2025-08-16	2025-08-14	School play costumes
+221	40	30	2025-08-02	2025-08-05	2025-08-03	Kitchen worktop
+222	17	5	2025-08-02	2025-08-05	2025-08-05	Curtain rails
+223	22	38	2025-08-02	2025-08-09	2025-08-07	Trampoline
+224	46	18	2025-08-06	2025-08-20	2025-08-19	Damson jam
+225	48	30	2025-08-06	2025-08-09	2025-08-09	A boat, small
+226	9	22	2025-08-06	2025-08-13	2025-08-14	Hanging pictures
+227	27	25	2025-08-06	2025-08-13	2025-08-19	Fence line with next door
+228	30	11	2025-08-09	2025-08-16	2025-08-16	Swift box
+229	37	5	2025-08-09	2025-08-12	2025-08-10	Wedding in the garden
+230	24	5	2025-08-09	2025-08-23	2025-08-22	A seized padlock on the bike shed
+231	45	19	2025-08-13	2025-08-20	2025-08-21	Book press
+232	31	17	2025-08-13	2025-08-20	2025-08-20	Insulating the loft
+233	12	17	2025-08-13	2025-08-20	2025-08-26	Stakes
+234	49	30	2025-08-13	2025-08-16	2025-08-16	Sofa
+235	38	25	2025-08-13	2025-08-20	2025-08-26	Garden furniture
+236	51	11	2025-08-16	2025-08-23	2025-08-29	Old window putty
+237	15	18	2025-08-16	2025-08-30	2025-08-30	Gluing a chair
+238	47	4	2025-08-16	2025-08-23	2025-08-22	Two weeks by the sea
+239	6	15	2025-08-16	2025-08-30	2025-08-30	A dead plum
+240	9	23	2025-08-20	2025-08-27	2025-08-27	Rabbit hutch
+241	36	7	2025-08-20	2025-08-27	2025-08-25	Taking in trousers
+242	44	23	2025-08-20	2025-08-27	2025-08-27	Conservatory roof
+243	21	3	2025-08-20	2025-08-27	2025-08-27	Bunk bed
+244	20	12	2025-08-20	2025-08-23	2025-08-29	Old lino
+245	49	7	2025-08-23	2025-08-26	2025-08-26	Car, after the dog
+246	47	7	2025-08-23	2025-08-30	2025-09-05	A birthday
+247	10	17	2025-08-23	2025-08-30	2025-08-30	Chair joints
+248	11	11	2025-08-23	2025-08-30	2025-08-30	Skirting in the hall
+249	32	11	2025-08-23	2025-09-06	2025-09-06	Water butts
+250	17	15	2025-08-27	2025-09-03	2025-09-03	A swing
+251	38	23	2025-08-27	2025-09-03	2025-09-04	Mossy steps
+252	45	25	2025-08-27	2025-09-10	2025-09-09	A split guitar
+253	23	18	2025-08-27	2025-09-10	2025-09-25	Kitchen tap
+254	16	26	2025-08-30	2025-09-06	2025-09-07	A swing
+255	46	4	2025-08-30	2025-09-13	2025-09-14	Street party
+256	21	9	2025-08-30	2025-09-13	2025-09-13	Gate hinges
+257	27	19	2025-09-03	2025-09-10	2025-09-09	Measuring for carpet
+258	50	17	2025-09-03	2025-09-06	2025-09-12	Bicycle crank
+259	52	28	2025-09-03	2025-09-10	2025-09-11	Apple day
+260	20	7	2025-09-03	2025-09-10	2025-09-25	Stripping the front door
+261	29	1	2025-09-03	2025-09-10	2025-09-25	Garden wall
+262	2	11	2025-09-03	2025-09-17	2025-09-17	Couch grass, again
+263	35	28	2025-09-06	2025-09-13	2025-09-13	Blocked gully
+264	17	25	2025-09-06	2025-09-13	2025-09-19	Shelf brackets
+265	9	28	2025-09-06	2025-09-20	2025-10-05	Shed roof felt
+266	24	26	2025-09-06	2025-09-13	2025-09-13	Fence mesh
+267	43	4	2025-09-06	2025-09-13	2025-09-28	Chicken coop
+268	3	19	2025-09-06	2025-09-13	2025-09-11	School garden day
+269	48	4	2025-09-06	2025-09-13	2025-09-13	Stairs
+270	34	28	2025-09-10	2025-09-24	2025-09-23	Plaster dust
+271	31	25	2025-09-10	2025-09-17	2025-09-15	Swift box
+272	39	28	2025-09-10	2025-09-17	2025-09-17	Stove pipe
+273	1	17	2025-09-10	2025-09-24	2025-09-30	Moving the rhubarb
+274	16	3	2025-09-10	2025-09-17	2025-09-17	Curtain rails
+275	47	4	2025-09-13	2025-09-20	2025-09-18	Rain on the wedding
+276	33	23	2025-09-13	2025-09-20	2025-09-18	Tree guard
+277	36	11	2025-09-13	2025-09-20	2025-09-20	A tent repair
+278	5	9	2025-09-13	2025-09-20	2025-09-20	Fig over the wall
+279	4	15	2025-09-13	2025-09-20	2025-09-19	Tidying the ivy
+280	52	7	2025-09-13	2025-09-20	2025-09-19	Eighty kilos of Bramleys
+281	44	18	2025-09-17	2025-10-01	2025-09-30	Shop front
+282	3	9	2025-09-17	2025-09-24	2025-09-22	Levelling the path
+283	7	7	2025-09-17	2025-09-24	2025-09-23	Bricks from the skip
+284	8	7	2025-09-17	2025-09-24	2025-09-23	New hedge, first summer
+285	40	4	2025-09-17	2025-09-24	2025-09-30	A rocking horse
+286	38	5	2025-09-17	2025-09-20	2025-09-19	Patio after the winter
+287	48	22	2025-09-17	2025-09-24	2025-09-24	Floorboards, front room
+288	21	25	2025-09-20	2025-10-04	2025-10-05	Trampoline
+289	11	9	2025-09-20	2025-10-04	2025-10-10	A bird box with the kids
+290	52	19	2025-09-20	2025-09-27	2025-09-28	Perry, first try
+291	41	19	2025-09-20	2025-09-23	2025-09-24	The verge before the party
+292	14	5	2025-09-20	2025-10-04	2025-10-04	New latch
+293	13	27	2025-09-20	2025-10-04	2025-10-04	Window sash
+294	49	19	2025-09-20	2025-09-27	2025-09-26	Hall carpet
+295	2	1	2025-09-24	2025-10-01	2025-10-02	Lifting potatoes
+296	7	18	2025-09-24	2025-10-08	2025-10-06	Two tonnes of gravel
+297	54	11	2025-09-24	2025-10-01	2025-10-01	School garden day
+298	30	5	2025-09-24	2025-10-08	2025-10-07	Insulating the loft
+299	24	25	2025-09-24	2025-10-01	2025-09-30	Lost key, own chain
+300	26	9	2025-09-24	2025-10-01	2025-10-01	Kitchen cabinets
+301	38	19	2025-09-24	2025-10-01	2025-10-01	Caravan
+302	4	22	2025-09-27	2025-10-04	2025-10-05	Box balls, three
+303	6	14	2025-09-27	2025-10-04	2025-10-03	Logs for the stove
+304	23	23	2025-09-27	2025-10-11	2025-10-11	Stuck cistern
+305	3	11	2025-09-27	2025-10-11	2025-10-10	Sowing a meadow strip
+306	33	25	2025-09-27	2025-10-11	2025-10-26	Sofa on a trailer
+307	32	28	2025-09-27	2025-10-04	2025-10-03	Piano to the hall
+308	53	27	2025-10-01	2025-10-15	2025-10-21	Stove delivery
+309	50	5	2025-10-01	2025-10-08	2025-10-08	Winter tyres
+310	15	1	2025-10-01	2025-10-08	2025-10-08	Book press
+311	39	25	2025-10-01	2025-10-08	2025-10-06	Garden bench
+312	5	25	2025-10-01	2025-10-15	2025-10-15	Old elder at the back
+313	17	3	2025-10-01	2025-10-08	2025-10-08	Curtain rails
+314	47	1	2025-10-01	2025-10-04	2025-10-19	Two weeks by the sea
+315	29	27	2025-10-01	2025-10-08	2025-10-06	Patching the landing
+316	19	28	2025-10-04	2025-10-11	2025-10-11	Garden table
+317	49	7	2025-10-04	2025-10-11	2025-10-10	Flooded cellar
+318	52	28	2025-10-04	2025-10-07	2025-10-07	Apple day
+319	10	7	2025-10-04	2025-10-18	2025-10-18	Paving, tapped level
+320	41	22	2025-10-04	2025-10-18	2025-11-02	Moss, a lot of it
+321	42	3	2025-10-04	2025-10-18	2025-11-02	Rain on the wedding
+322	55	7	2025-10-04	2025-10-11	2025-10-10	Tiling line in the bath
+323	18	14	2025-10-04	2025-10-18	2025-10-18	Cat flap
+324	51	12	2025-10-08	2025-10-15	2025-10-14	Undercutting door frames
+325	26	26	2025-10-08	2025-10-22	2025-10-21	Patio falls
+326	54	27	2025-10-08	2025-10-15	2025-10-14	Levelling the path
+327	4	18	2025-10-08	2025-10-22	2025-10-20	Yew by the church
+328	8	14	2025-10-08	2025-10-22	2025-10-20	Filling the pond
+329	1	30	2025-10-08	2025-10-22	2025-10-20	New bed by the gate
+330	13	14	2025-10-08	2025-10-11	2025-10-11	Door that sticks
+331	20	5	2025-10-08	2025-10-22	2025-11-06	Heat-shrink for the van
+332	2	5	2025-10-08	2025-10-15	2025-10-15	Turning the compost
+333	52	5	2025-10-11	2025-10-18	2025-10-16	Eighty kilos of Bramleys
+334	3	30	2025-10-11	2025-10-18	2025-10-24	School garden day
+335	48	27	2025-10-11	2025-10-18	2025-11-02	A boat, small
+336	9	38	2025-10-11	2025-10-25	2025-10-25	Fence palings
+337	25	4	2025-10-11	2025-10-18	2025-10-24	Door handles
+338	21	9	2025-10-11	2025-10-25	2025-10-25	Bicycle headset
+339	28	28	2025-10-11	2025-10-18	2025-10-18	Living-room ceiling
+340	43	1	2025-10-11	2025-10-18	2025-11-02	Floorboards
+341	12	30	2025-10-11	2025-10-25	2025-10-24	Box-room shelves
+342	31	17	2025-10-11	2025-10-25	2025-10-31	Gutters
+343	51	15	2025-10-15	2025-10-22	2025-10-21	Grout in the shower
+344	6	14	2025-10-15	2025-10-29	2025-10-27	Christmas tree, cut up
+345	7	28	2025-10-15	2025-10-29	2025-10-30	Moving compost
+346	17	5	2025-10-15	2025-10-18	2025-10-18	Coat hooks
+347	49	5	2025-10-15	2025-10-22	2025-10-20	Plaster dust
+348	13	4	2025-10-15	2025-10-22	2025-10-28	Chopping block
+349	32	3	2025-10-15	2025-10-22	2025-10-28	New washing machine
+350	16	4	2025-10-15	2025-10-18	2025-10-24	Loft boards
+351	23	15	2025-10-15	2025-10-22	2025-10-22	New network cable
+352	44	12	2025-10-15	2025-10-22	2025-10-22	Upstairs windows
+353	50	7	2025-10-18	2025-10-25	2025-10-23	Cylinder head
+354	46	7	2025-10-18	2025-10-25	2025-10-24	Marmalade
+355	52	21	2025-10-18	2025-11-01	2025-11-02	Perry, first try
+356	36	22	2025-10-18	2025-10-25	2025-10-25	Curtains
+357	39	26	2025-10-18	2025-11-01	2025-11-07	Front door
+358	56	17	2025-10-18	2025-10-25	2025-10-23	Chopping block
+359	38	9	2025-10-18	2025-11-01	2025-11-02	Mossy steps
+360	2	1	2025-10-18	2025-10-25	2025-10-26	Allotment, plot 14
+361	34	4	2025-10-22	2025-10-29	2025-10-29	Sofa
+362	49	13	2025-10-22	2025-11-05	2025-11-06	Car, after the dog
+363	55	7	2025-10-22	2025-11-05	2025-11-05	Dado rail
+364	24	19	2025-10-22	2025-11-05	2025-11-05	A seized padlock on the bike shed
+365	11	28	2025-10-22	2025-11-05	2025-11-05	Stakes
+366	19	22	2025-10-22	2025-10-29	2025-10-28	Floorboards, front room
+367	18	9	2025-10-22	2025-11-05	2025-11-04	Stage set
+368	35	24	2025-10-22	2025-11-05	2025-11-05	Land drain at the allotment
+369	47	28	2025-10-22	2025-10-29	2025-10-29	Plant sale
+370	3	1	2025-10-25	2025-11-08	2025-11-08	Levelling the path
+371	5	30	2025-10-25	2025-11-08	2025-11-08	Apple pruning
+372	16	24	2025-10-25	2025-10-28	2025-10-26	Coat hooks
+373	37	4	2025-10-25	2025-11-08	2025-11-14	Plant sale
+374	56	9	2025-10-25	2025-11-01	2025-11-16	Table top
+375	44	27	2025-10-25	2025-11-01	2025-10-30	Solar panels
+376	23	19	2025-10-25	2025-11-01	2025-11-01	Kitchen tap
+377	17	4	2025-10-25	2025-10-28	2025-10-28	A swing
+378	16	20	2025-10-29	2025-11-12	2025-11-10	A swing
+379	9	1	2025-10-29	2025-11-05	2025-11-20	Hanging pictures
+380	10	18	2025-10-29	2025-11-05	2025-11-05	A bed that would not close
+381	26	25	2025-10-29	2025-11-05	2025-11-05	Gallery wall
+382	4	20	2025-10-29	2025-11-12	2025-11-11	Tidying the ivy
+383	17	27	2025-10-29	2025-11-05	2025-11-05	Shelf brackets
+384	54	19	2025-10-29	2025-11-12	2025-11-12	Leaves off the lawn
+385	30	11	2025-10-29	2025-11-12	2025-11-10	Light on the landing
+386	57	3	2025-10-29	2025-11-05	2025-11-05	Chimney breast
+387	1	26	2025-10-29	2025-11-05	2025-11-04	A hole for a post
+388	29	24	2025-11-01	2025-11-08	2025-11-09	Chimney breast
+389	21	23	2025-11-01	2025-11-08	2025-11-08	Gate hinges
+390	14	21	2025-11-01	2025-11-15	2025-11-15	Carving a spoon
+391	43	25	2025-11-05	2025-11-12	2025-11-27	Decking
+392	48	4	2025-11-05	2025-11-19	2025-11-18	Window frames
+393	23	24	2025-11-08	2025-11-15	2025-11-14	Stuck cistern
+394	7	18	2025-11-08	2025-11-22	2025-11-22	Turf for the slope
+395	50	13	2025-11-08	2025-11-15	2025-11-21	Trailer hitch
+396	18	38	2025-11-08	2025-11-15	2025-11-15	Laminate around the pipes
+397	36	1	2025-11-12	2025-11-19	2025-11-19	Taking in trousers
+398	58	19	2025-11-12	2025-11-19	2025-11-17	Woodchip
+399	20	12	2025-11-12	2025-11-19	2025-11-25	Frozen pipe
+400	33	30	2025-11-12	2025-11-19	2025-11-19	Moving day, roof rack
+401	35	17	2025-11-15	2025-11-22	2025-11-22	Kitchen drain
+402	10	15	2025-11-15	2025-11-22	2025-11-21	Chair joints
+403	12	20	2025-11-15	2025-11-22	2025-11-23	Compost bin
+404	13	26	2025-11-15	2025-11-18	2025-11-18	Table top
+405	15	33	2025-11-19	2025-12-03	2025-12-09	Picture frame
+406	51	26	2025-11-19	2025-11-26	2025-12-11	Old window putty
+407	13	12	2025-11-22	2025-12-06	2025-12-21	Bread board
+408	9	34	2025-11-22	2025-11-29	2025-11-27	Rabbit hutch
+409	40	18	2025-11-22	2025-11-29	2025-11-29	Laminate floor
+410	11	28	2025-11-26	2025-12-03	2025-12-03	Box-room shelves
+411	35	8	2025-11-26	2025-12-03	2025-12-02	Blocked gully
+412	27	26	2025-11-26	2025-12-10	2025-12-09	Sports day
+413	9	33	2025-11-29	2025-12-06	2025-12-05	Shed roof felt
+414	21	18	2025-11-29	2025-12-06	2025-12-06	Radiator valve
+415	23	1	2025-11-29	2025-12-06	2025-12-21	Fence wire
+416	24	32	2025-11-29	2025-12-06	2025-12-07	Fence mesh
+417	44	24	2025-12-06	2025-12-13	2025-12-28	Shop front
+418	48	5	2025-12-06	2025-12-13	2025-12-12	Stairs
+419	9	30	2025-12-10	2025-12-17	2025-12-16	Hanging pictures
+420	35	3	2025-12-13	2025-12-20	2025-12-20	Land drain at the allotment
+421	17	3	2025-12-13	2025-12-20	2025-12-19	Loft boards
+422	55	18	2025-12-20	2025-12-27	2025-12-26	Suspended ceiling
+423	57	20	2025-12-24	2025-12-31	2025-12-31	Patching the landing
+424	55	35	2025-12-31	2026-01-07	2026-01-13	Tiling line in the bath
+425	42	25	2025-12-31	2026-01-14	2026-01-14	A birthday
+426	32	23	2026-01-14	2026-01-21	2026-01-22	Helping next door move
+427	28	15	2026-01-17	2026-01-24	2026-01-25	The hall, twice
+428	9	26	2026-01-17	2026-01-31	2026-01-30	Rabbit hutch
+429	39	35	2026-01-21	2026-02-04	2026-02-05	Window frames
+430	10	20	2026-01-24	2026-01-31	2026-01-31	Paving, tapped level
+431	24	33	2026-01-28	2026-02-04	2026-02-04	Lost key, own chain
+432	13	8	2026-01-28	2026-02-11	2026-02-17	Window sash
+433	58	19	2026-01-31	2026-02-07	2026-02-07	Seven layers in the back room
+434	17	35	2026-01-31	2026-02-07	2026-02-08	Curtain rails
+435	29	26	2026-02-07	2026-02-14	2026-02-13	Bathroom tiles
+436	39	34	2026-02-11	2026-02-25	2026-02-25	Shed
+437	31	8	2026-02-14	2026-02-21	2026-02-27	Insulating the loft
+438	40	26	2026-02-18	2026-02-25	2026-02-23	Cutting tiles
+439	27	2	2026-02-21	2026-03-07	2026-03-07	Fence line with next door
+440	23	1	2026-02-21	2026-02-28	2026-02-28	Kitchen tap
+441	3	38	2026-02-25	2026-03-04	2026-03-02	Sowing a meadow strip
+442	30	14	2026-02-25	2026-03-11	2026-03-11	Apple picking
+443	40	30	2026-02-28	2026-03-14	2026-03-14	A rocking horse
+444	57	12	2026-02-28	2026-03-07	2026-03-07	Garden wall
+445	1	9	2026-03-04	2026-03-18	2026-03-18	Planting a pear tree
+446	17	1	2026-03-04	2026-03-11	2026-03-11	A swing
+447	34	32	2026-03-04	2026-03-11	2026-03-11	Hall carpet
+448	31	24	2026-03-07	2026-03-14	2026-03-14	Swift box
+449	2	38	2026-03-07	2026-03-21	2026-03-20	Couch grass, again
+450	9	6	2026-03-07	2026-03-14	2026-03-20	A loose stair
+451	43	9	2026-03-11	2026-03-18	2026-03-18	Chicken coop
+452	54	36	2026-03-11	2026-03-18	2026-03-18	School garden day
+453	46	21	2026-03-11	2026-03-18	2026-03-18	Chutney
+454	29	38	2026-03-14	2026-03-28	2026-04-03	Patching the landing
+455	3	5	2026-03-14	2026-03-21	2026-03-20	Leaves off the lawn
+456	50	26	2026-03-14	2026-03-17	2026-03-18	Winter tyres
+457	15	13	2026-03-14	2026-03-21	2026-04-05	Table top
+458	11	4	2026-03-18	2026-04-01	2026-04-01	Skirting in the hall
+459	31	36	2026-03-18	2026-03-21	2026-03-21	Apple picking
+460	23	22	2026-03-21	2026-04-04	2026-04-02	Stuck cistern
+461	32	5	2026-03-21	2026-04-04	2026-04-19	Water butts
+462	3	28	2026-03-21	2026-04-04	2026-04-04	School garden day
+463	30	5	2026-03-25	2026-04-01	2026-03-31	Swift box
+464	41	35	2026-03-25	2026-04-08	2026-04-07	Back lawn, first cut
+465	54	36	2026-03-25	2026-04-01	2026-04-07	Levelling the path
+466	4	16	2026-03-28	2026-04-11	2026-04-11	Box balls, three
+467	18	23	2026-03-28	2026-04-04	2026-04-04	Sink cut-out
+468	20	16	2026-04-01	2026-04-08	2026-04-08	Stripping the front door
+469	6	33	2026-04-01	2026-04-15	2026-04-14	A dead plum
+470	2	36	2026-04-01	2026-04-08	2026-04-08	Lifting potatoes
+471	37	29	2026-04-01	2026-04-08	2026-04-08	Street party
+472	28	37	2026-04-01	2026-04-08	2026-04-06	Community hall
+473	7	2	2026-04-01	2026-04-08	2026-04-08	Bricks from the skip
+474	49	22	2026-04-04	2026-04-11	2026-04-11	Hall carpet
+475	25	23	2026-04-04	2026-04-11	2026-04-11	Piano lid
+476	61	8	2026-04-04	2026-04-11	2026-04-10	Back lawn, first cut
+477	17	36	2026-04-04	2026-04-11	2026-04-11	Trellis
+478	29	17	2026-04-08	2026-04-15	2026-04-16	Garden wall
+479	15	26	2026-04-08	2026-04-15	2026-04-14	A split guitar
+480	43	20	2026-04-08	2026-04-22	2026-04-22	Floorboards
+481	48	23	2026-04-08	2026-04-15	2026-04-15	A boat, small
+482	42	28	2026-04-11	2026-04-25	2026-04-24	Two weeks by the sea
+483	39	38	2026-04-11	2026-04-25	2026-04-25	Stove pipe
+484	3	2	2026-04-11	2026-04-25	2026-04-24	Levelling the path
+485	45	7	2026-04-11	2026-04-18	2026-04-18	Table top
+486	9	3	2026-04-11	2026-04-18	2026-04-18	Hanging pictures
+487	55	38	2026-04-15	2026-04-22	2026-04-21	Dado rail
+488	61	5	2026-04-15	2026-04-22	2026-04-22	Moss, a lot of it
+489	13	30	2026-04-15	2026-04-22	2026-04-22	Door that sticks
+490	4	36	2026-04-15	2026-04-22	2026-04-20	Yew by the church
+491	41	7	2026-04-18	2026-04-25	2026-04-25	The verge before the party
+492	44	19	2026-04-18	2026-05-02	2026-05-17	Conservatory roof
+493	19	36	2026-04-18	2026-05-02	2026-05-02	Window frames
+494	17	26	2026-04-18	2026-04-25	2026-04-25	Coat hooks
+495	2	33	2026-04-18	2026-05-02	2026-05-01	Allotment, plot 14
+496	18	4	2026-04-22	2026-05-06	2026-05-07	Stage set
+497	29	19	2026-04-22	2026-05-06	2026-05-05	Bathroom tiles
+498	6	23	2026-04-22	2026-05-06	2026-05-06	Logs for the stove
+499	11	15	2026-04-22	2026-04-29	2026-04-29	Compost bin
+500	30	31	2026-04-25	2026-05-02	2026-05-02	Insulating the loft
+501	24	9	2026-04-25	2026-05-02	2026-05-08	A seized padlock on the bike shed
+502	60	20	2026-04-25	2026-05-02	2026-05-02	New network cable
+503	3	38	2026-04-25	2026-05-02	2026-05-08	Sowing a meadow strip
+504	35	28	2026-04-29	2026-05-06	2026-05-06	Kitchen drain
+505	59	33	2026-04-29	2026-05-02	2026-05-17	Round-over on shelves
+506	50	12	2026-04-29	2026-05-02	2026-05-08	Bicycle crank
+507	61	20	2026-04-29	2026-05-06	2026-05-05	Front lawn
+508	38	17	2026-04-29	2026-05-06	2026-05-06	Garden furniture
+509	37	12	2026-04-29	2026-05-06	2026-05-04	Papering the bedroom
+510	21	13	2026-05-02	2026-05-09	2026-05-09	Bunk bed
+511	8	27	2026-05-02	2026-05-09	2026-05-15	Raised beds in the dry spell
+512	11	12	2026-05-02	2026-05-09	2026-05-15	A bird box with the kids
+513	17	2	2026-05-02	2026-05-09	2026-05-15	A swing
+514	48	3	2026-05-02	2026-05-09	2026-05-07	Garden table
+515	10	20	2026-05-02	2026-05-16	2026-05-16	Tent pegs
+516	30	9	2026-05-06	2026-05-20	2026-05-19	Apple picking
+517	56	15	2026-05-06	2026-05-20	2026-05-20	Bread board
+518	41	22	2026-05-06	2026-05-13	2026-05-13	Moss, a lot of it
+519	16	20	2026-05-06	2026-05-13	2026-05-13	Shelf brackets
+520	7	27	2026-05-06	2026-05-13	2026-05-19	Two tonnes of gravel
+521	47	16	2026-05-06	2026-05-13	2026-05-13	Rain on the wedding
+522	26	29	2026-05-06	2026-05-13	2026-05-12	Kitchen cabinets
+523	40	5	2026-05-06	2026-05-20	2026-05-20	Laminate floor
+524	3	3	2026-05-09	2026-05-16	2026-05-16	Leaves off the lawn
+525	4	9	2026-05-09	2026-05-23	2026-05-23	Tidying the ivy
+526	33	19	2026-05-09	2026-05-16	2026-05-17	Tree guard
+527	48	38	2026-05-09	2026-05-16	2026-05-16	Floorboards, front room
+528	55	37	2026-05-09	2026-05-23	2026-05-22	Suspended ceiling
+529	38	36	2026-05-09	2026-05-16	2026-05-17	Caravan
+530	20	30	2026-05-13	2026-05-16	2026-05-22	Heat-shrink for the van
+531	32	1	2026-05-13	2026-05-27	2026-05-26	Piano to the hall
+532	42	22	2026-05-13	2026-05-27	2026-05-27	Rain on the wedding
+533	23	18	2026-05-13	2026-05-20	2026-05-18	Fence wire
+534	13	8	2026-05-13	2026-05-20	2026-05-21	Chopping block
+535	54	10	2026-05-13	2026-05-20	2026-05-21	Leaves off the lawn
+536	27	19	2026-05-13	2026-05-20	2026-05-20	Measuring for carpet
+537	50	14	2026-05-16	2026-05-19	2026-05-18	Cylinder head
+538	47	31	2026-05-16	2026-05-23	2026-05-29	A birthday
+539	45	20	2026-05-16	2026-05-23	2026-06-07	Gluing a chair
+540	8	3	2026-05-16	2026-05-19	2026-05-19	New hedge, first summer
+541	25	30	2026-05-16	2026-05-23	2026-05-24	Flat-pack wardrobe
+542	1	29	2026-05-16	2026-05-30	2026-05-31	New bed by the gate
+543	6	29	2026-05-16	2026-05-23	2026-05-22	Fallen branch
+544	15	3	2026-05-16	2026-05-23	2026-06-07	Picture frame
+545	43	3	2026-05-20	2026-05-27	2026-05-27	Decking
+546	41	14	2026-05-20	2026-05-27	2026-05-27	Back lawn, first cut
+547	60	5	2026-05-20	2026-05-27	2026-05-27	Stuck cistern
+548	2	14	2026-05-20	2026-06-03	2026-06-03	Turning the compost
+549	33	9	2026-05-20	2026-05-27	2026-05-26	Kayak
+550	58	8	2026-05-20	2026-05-27	2026-05-27	The stairwell
+551	9	18	2026-05-20	2026-05-27	2026-05-27	Rabbit hutch
+552	18	16	2026-05-23	2026-06-06	2026-06-12	A rocking moose
+553	26	35	2026-05-23	2026-06-06	2026-06-06	Patio falls
+554	30	22	2026-05-23	2026-06-06	2026-06-06	Swift box
+555	7	10	2026-05-23	2026-05-30	2026-05-30	Turf for the slope
+556	44	37	2026-05-23	2026-05-30	2026-05-28	Solar panels
+557	19	29	2026-05-23	2026-05-30	2026-05-28	Garden table
+558	62	10	2026-05-23	2026-06-06	2026-06-06	Taking in trousers
+559	20	6	2026-05-27	2026-06-03	2026-06-03	Frozen pipe
+560	32	10	2026-05-27	2026-05-30	2026-05-31	Helping next door move
+561	56	32	2026-05-27	2026-06-10	2026-06-10	Door that sticks
+562	40	32	2026-05-27	2026-06-10	2026-06-10	Cutting tiles
+563	61	14	2026-05-27	2026-06-03	2026-06-01	Back lawn, first cut
+564	4	35	2026-05-27	2026-06-03	2026-06-03	Box balls, three
+565	5	29	2026-05-27	2026-06-03	2026-06-01	Fig over the wall
+566	42	9	2026-05-30	2026-06-02	2026-06-03	A birthday
+567	24	34	2026-05-30	2026-06-13	2026-06-13	Fence mesh
+568	17	25	2026-05-30	2026-06-06	2026-06-12	Trellis
+569	36	30	2026-05-30	2026-06-06	2026-06-06	School play costumes
+570	55	28	2026-05-30	2026-06-06	2026-06-21	Tiling line in the bath
+571	50	32	2026-05-30	2026-06-06	2026-06-06	Trailer hitch
+572	38	32	2026-06-03	2026-06-10	2026-06-10	Patio after the winter
+573	53	22	2026-06-03	2026-06-17	2026-06-23	Piano to the hall
+574	3	40	2026-06-03	2026-06-06	2026-06-06	Levelling the path
+575	23	10	2026-06-03	2026-06-06	2026-06-06	New network cable
+576	43	37	2026-06-06	2026-06-13	2026-06-13	Workshop shelves
+577	48	1	2026-06-06	2026-06-20	2026-06-20	Stairs
+578	16	34	2026-06-06	2026-06-13	2026-06-13	Coat hooks
+579	32	21	2026-06-06	2026-06-20	2026-06-20	Water butts
+580	42	21	2026-06-10	2026-06-17	2026-06-23	Two weeks by the sea
+581	51	34	2026-06-10	2026-06-17	2026-06-17	Undercutting door frames
+582	13	43	2026-06-10	2026-06-13	2026-06-14	Bread board
+583	21	4	2026-06-10	2026-06-24	2026-06-24	Gate hinges
+584	22	41	2026-06-10	2026-06-17	2026-06-23	Radiator valve
+585	47	23	2026-06-13	2026-06-20	2026-06-19	Two weeks by the sea
+586	64	19	2026-06-13	2026-06-20	2026-06-19	Damson jam
+587	15	34	2026-06-13	2026-06-20	2026-06-20	Book press
+588	3	3	2026-06-13	2026-06-20	2026-06-19	School garden day
+589	61	41	2026-06-17	2026-07-01	2026-06-30	Moss, a lot of it
+590	41	17	2026-06-17	2026-06-24	2026-06-22	Front lawn
+591	14	2	2026-06-17	2026-06-24	2026-06-23	Dovetails, first try
+592	28	12	2026-06-17	2026-06-24	2026-06-25	Living-room ceiling
+593	6	12	2026-06-20	2026-06-27	2026-06-27	A dead plum
+594	29	12	2026-06-20	2026-06-23	2026-06-23	Chimney breast
+595	31	11	2026-06-20	2026-06-27	2026-06-27	Gutters
+596	27	27	2026-06-20	2026-07-04	2026-07-02	Garden plan
+597	9	41	2026-06-24	2026-07-08	2026-07-23	A loose stair
+598	13	37	2026-06-24	2026-07-01	2026-06-30	Door that sticks
+599	29	4	2026-06-24	2026-07-01	2026-07-01	Patching the landing
+600	46	38	2026-06-24	2026-07-08	2026-07-14	Damson jam
+601	42	4	2026-06-24	2026-07-08	2026-07-08	Rain on the wedding
+602	54	8	2026-06-24	2026-07-01	2026-06-29	Sowing a meadow strip
+603	38	32	2026-06-27	2026-07-04	2026-07-03	Mossy steps
+604	48	32	2026-06-27	2026-07-04	2026-07-02	A boat, small
+605	39	5	2026-06-27	2026-07-04	2026-07-04	Garden bench
+606	41	11	2026-06-27	2026-07-04	2026-07-03	The verge before the party
+607	55	17	2026-07-01	2026-07-08	2026-07-08	Dado rail
+608	36	34	2026-07-01	2026-07-15	2026-07-16	Curtains
+609	44	6	2026-07-01	2026-07-08	2026-07-08	Upstairs windows
+610	30	30	2026-07-01	2026-07-08	2026-07-23	Gutters
+611	49	38	2026-07-01	2026-07-08	2026-07-08	Plaster dust
+612	2	25	2026-07-04	2026-07-18	2026-07-18	Lifting potatoes
+613	21	12	2026-07-04	2026-07-18	2026-07-16	Trampoline
+614	31	21	2026-07-04	2026-07-07	2026-07-05	Insulating the loft
+615	58	6	2026-07-04	2026-07-11	2026-07-11	Woodchip
+616	11	22	2026-07-08	2026-07-22	2026-07-20	Skirting in the hall
+617	35	23	2026-07-08	2026-07-11	2026-07-11	Blocked gully
+618	59	38	2026-07-08	2026-07-11	2026-07-17	Worktop joint
+619	32	31	2026-07-08	2026-07-22	2026-07-21	New washing machine
+620	50	3	2026-07-08	2026-07-15	2026-07-13	Winter tyres
+621	34	37	2026-07-11	2026-07-18	2026-07-18	Plaster dust
+622	13	36	2026-07-11	2026-07-18	2026-07-17	Chopping block
+623	4	22	2026-07-11	2026-07-18	2026-07-16	The front hedge
+624	29	34	2026-07-15	2026-07-22	2026-07-21	Bathroom tiles
+625	58	4	2026-07-15	2026-07-29	2026-07-28	Seven layers in the back room
+626	40	44	2026-07-15	2026-07-29	2026-07-29	Kitchen worktop
+627	46	32	2026-07-15	2026-07-22	2026-07-22	Soup for sixty
+628	16	22	2026-07-18	2026-07-21	2026-07-20	A swing
+629	23	20	2026-07-18	2026-08-01	2026-08-07	Kitchen tap
+630	33	35	2026-07-18	2026-07-25	2026-07-23	Moving day, roof rack
+631	16	41	2026-07-22	2026-07-25	2026-07-24	Curtain rails
+632	56	20	2026-07-22	2026-07-29	2026-07-28	Chopping block
+633	17	43	2026-07-22	2026-07-29	2026-07-29	Loft boards
+634	44	7	2026-07-25	2026-07-28	2026-07-28	Conservatory roof
+635	16	37	2026-07-25	2026-08-01	2026-08-16	Coat hooks
+636	32	1	2026-07-25	2026-08-01	2026-08-01	Helping next door move
+637	36	19	2026-07-25	2026-08-08	2026-08-06	A tent repair
+638	4	32	2026-07-25	2026-08-08	2026-08-08	Yew by the church
+639	14	19	2026-07-29	2026-08-05	2026-08-06	Letting in hinges
+640	33	13	2026-07-29	2026-08-05	2026-08-05	Sofa on a trailer
+641	12	35	2026-07-29	2026-08-05	2026-08-11	A bird box with the kids
+642	20	37	2026-08-01	2026-08-08	2026-08-08	Old lino
+643	9	3	2026-08-01	2026-08-08	2026-08-06	Shed roof felt
+644	41	5	2026-08-01	2026-08-04	2026-08-05	Moss, a lot of it
+645	32	27	2026-08-05	2026-08-12	2026-08-10	Water butts
+646	51	21	2026-08-05	2026-08-12	2026-08-11	Grout in the shower
+647	25	8	2026-08-05	2026-08-19	2026-08-19	Door handles
+648	30	24	2026-08-05	2026-08-12	2026-08-13	Light on the landing
+649	17	35	2026-08-05	2026-08-12	2026-08-11	Curtain rails
+650	38	38	2026-08-08	2026-08-15	2026-08-15	Garden furniture
+651	26	28	2026-08-08	2026-08-15	2026-08-14	Fence posts
+652	11	18	2026-08-08	2026-08-15	2026-08-15	Stakes
+653	66	43	2026-08-08	2026-08-15	2026-08-15	Carving a spoon
+654	67	32	2026-08-08	2026-08-22	2026-08-22	Swift box
+655	13	40	2026-08-12	2026-08-15	2026-08-15	Window sash
+656	47	22	2026-08-12	2026-08-19	2026-09-03	Plant sale
+657	57	14	2026-08-12	2026-08-19	2026-08-17	Bathroom tiles
+658	51	6	2026-08-12	2026-08-26	2026-08-26	Old window putty
+659	55	17	2026-08-15	2026-08-18	2026-08-19	Suspended ceiling
+660	37	39	2026-08-15	2026-08-22	2026-08-22	Plant sale
+661	49	4	2026-08-15	2026-08-22	2026-08-22	Flooded cellar
+662	46	42	2026-08-15	2026-08-22	2026-09-06	Marmalade
+663	65	26	2026-08-15	2026-08-22	2026-09-06	Bicycle service
+664	43	40	2026-08-19	2026-08-26	2026-09-01	Floorboards
+665	61	18	2026-08-19	2026-08-26	2026-08-26	The verge before the party
+666	42	29	2026-08-19	2026-08-26	2026-08-26	A birthday
+667	35	21	2026-08-19	2026-08-26	2026-08-27	Land drain at the allotment
+668	26	4	2026-08-22	2026-09-05	2026-09-20	Gallery wall
+669	68	15	2026-08-22	2026-08-29	2026-09-04	Loft boards
+670	19	16	2026-08-22	2026-08-29	2026-08-30	A boat, small
+671	48	10	2026-08-22	2026-08-29	2026-08-29	Window frames
+672	32	31	2026-08-22	2026-09-05	2026-09-20	Piano to the hall
+673	58	21	2026-08-26	2026-09-02	2026-09-02	The stairwell
+674	17	17	2026-08-26	2026-08-29	2026-08-30	Coat hooks
+675	38	36	2026-08-26	2026-09-02	2026-09-17	Caravan
+676	50	21	2026-08-26	2026-09-09	2026-09-09	Bicycle crank
+677	29	26	2026-08-26	2026-09-02	2026-09-02	Chimney breast
+678	28	18	2026-08-29	2026-09-05	2026-09-05	Anaglypta, at last
+679	13	15	2026-08-29	2026-09-01	2026-09-01	Table top
+680	9	28	2026-08-29	2026-09-05	2026-09-11	Hanging pictures
+681	56	34	2026-08-29	2026-09-05	2026-09-05	Table top
+682	39	31	2026-09-02	2026-09-16	2026-09-15	Front door
+683	61	25	2026-09-02	2026-09-16	2026-09-17	Front lawn
+684	55	16	2026-09-02	2026-09-09	2026-09-09	Tiling line in the bath
+685	4	36	2026-09-02	2026-09-09	2026-09-08	Tidying the ivy
+686	49	14	2026-09-02	2026-09-16	2026-10-01	Hall carpet
+687	11	9	2026-09-02	2026-09-09	2026-09-10	Compost bin
+688	3	3	2026-09-05	2026-09-19	2026-09-17	Leaves off the lawn
+689	17	3	2026-09-05	2026-09-12	2026-09-13	A swing
+690	23	41	2026-09-05	2026-09-12	2026-09-10	Fence wire
+691	48	36	2026-09-05	2026-09-19	2026-09-19	Stairs
+692	69	14	2026-09-05	2026-09-12	2026-09-13	Eighty kilos of Bramleys
+693	33	1	2026-09-09	2026-09-23	2026-09-23	Kayak
+694	66	43	2026-09-09	2026-09-23	2026-09-21	Dovetails, first try
+695	57	24	2026-09-09	2026-09-23	2026-09-21	Chimney breast
+696	58	42	2026-09-09	2026-09-16	2026-09-16	Woodchip
+697	25	13	2026-09-09	2026-09-16	2026-09-17	Piano lid
+698	52	38	2026-09-09	2026-09-23	2026-09-23	Apple day
+699	8	25	2026-09-09	2026-09-16	2026-09-16	Filling the pond
+700	27	36	2026-09-12	2026-09-26	2026-09-26	Sports day
+701	6	35	2026-09-12	2026-09-15	2026-09-16	Logs for the stove
+702	56	36	2026-09-12	2026-09-26	2026-09-26	Bread board
+703	20	3	2026-09-12	2026-09-19	2026-09-19	Heat-shrink for the van
+704	23	34	2026-09-12	2026-09-26	2026-09-26	New network cable
+705	7	16	2026-09-16	2026-09-30	2026-09-29	Moving compost
+706	2	42	2026-09-16	2026-09-30	\N	Couch grass, again
+707	4	16	2026-09-16	2026-09-23	2026-09-23	The front hedge
+708	21	7	2026-09-16	2026-09-30	\N	Bicycle headset
+709	22	4	2026-09-16	2026-09-19	2026-09-19	Gate hinges
+710	24	2	2026-09-16	2026-09-30	2026-09-29	Lost key, own chain
+711	6	25	2026-09-19	2026-10-03	2026-10-09	Fallen branch
+712	17	33	2026-09-19	2026-10-03	2026-10-03	Loft boards
+713	39	13	2026-09-19	2026-09-26	2026-09-27	Window frames
+714	9	38	2026-09-19	2026-09-26	2026-10-02	A loose stair
+715	51	31	2026-09-19	2026-09-22	2026-09-22	Undercutting door frames
+716	61	20	2026-09-19	2026-09-26	2026-09-25	Back lawn, first cut
+717	71	36	2026-09-19	2026-09-26	2026-10-02	Tile adhesive
+718	20	34	2026-09-23	2026-09-30	2026-09-29	Stripping the front door
+719	32	2	2026-09-23	2026-09-30	2026-09-29	New washing machine
+720	69	21	2026-09-23	2026-10-07	2026-10-08	Apple day
+721	43	37	2026-09-23	2026-09-30	2026-09-30	Chicken coop
+722	12	29	2026-09-23	2026-09-30	2026-10-01	Box-room shelves
+723	3	9	2026-09-23	2026-10-07	2026-10-07	Levelling the path
+724	64	14	2026-09-26	2026-10-10	\N	Chutney
+725	57	40	2026-09-26	2026-10-10	\N	Patching the landing
+726	40	44	2026-09-26	2026-10-10	\N	Laminate floor
+727	5	22	2026-09-26	2026-09-29	\N	Old elder at the back
+728	55	35	2026-09-26	2026-10-03	2026-10-09	Dado rail
+729	7	26	2026-09-30	2026-10-07	2026-10-07	Two tonnes of gravel
+730	62	16	2026-09-30	2026-10-14	\N	Curtains
+731	30	16	2026-09-30	2026-10-14	\N	Insulating the loft
+732	52	39	2026-09-30	2026-10-14	\N	Windfalls
+733	24	28	2026-09-30	2026-10-07	2026-10-06	A seized padlock on the bike shed
+734	60	41	2026-09-30	2026-10-14	\N	Kitchen tap
+735	27	7	2026-10-03	2026-10-10	\N	Fence line with next door
+736	49	6	2026-10-03	2026-10-10	2026-10-09	Car, after the dog
+737	8	38	2026-10-03	2026-10-10	2026-10-08	Raised beds in the dry spell
+738	50	13	2026-10-03	2026-10-17	\N	Trailer hitch
+739	72	10	2026-10-03	2026-10-10	\N	Jackdaws, it seems
+740	63	8	2026-10-03	2026-10-17	\N	Box balls, three
+741	54	37	2026-10-03	2026-10-10	\N	Levelling the path
+742	9	20	2026-10-03	2026-10-17	\N	Rabbit hutch
+743	46	18	2026-10-03	2026-10-10	\N	Chutney
+744	47	35	2026-10-07	2026-10-21	\N	Rain on the wedding
+745	20	32	2026-10-07	2026-10-14	\N	Old lino
+746	48	43	2026-10-07	2026-10-14	\N	Floorboards, front room
+747	16	17	2026-10-07	2026-10-14	\N	Shelf brackets
+748	36	14	2026-10-07	2026-10-21	\N	Bunting
+749	32	15	2026-10-07	2026-10-21	\N	Helping next door move
+750	33	38	2026-10-07	2026-10-14	\N	Moving day, roof rack
+751	44	35	2026-10-07	2026-10-14	\N	Shop front
+752	23	7	2026-10-07	2026-10-14	\N	Kitchen tap
 \.
 
 COPY public.desk_notes (id, tool_id, member_id, kind, body, written_on) FROM stdin;
-1	30	25	condition	Loose handle, wedged and glued.	2025-03-18
-2	20	11	condition	New filter fitted.	2025-03-25
-3	7	17	condition	Loose handle, wedged and glued.	2025-04-01
-4	20	7	condition	Brushes checked, runs well.	2025-04-09
-5	8	9	condition	Cleaned, nothing missing.	2025-04-17
-6	18	12	condition	Cable inspected, tag renewed.	2025-05-29
-7	19	9	condition	New filter fitted.	2025-06-03
-8	42	17	condition	Came back cleaner than it left.	2025-06-04
-9	20	11	condition	Brushes checked, runs well.	2025-06-05
-10	17	12	condition	New filter fitted.	2025-06-10
-11	29	30	condition	Came back cleaner than it left.	2025-06-10
-12	44	4	condition	New filter fitted.	2025-06-11
-13	15	19	condition	Loose handle, wedged and glued.	2025-06-14
-14	31	5	condition	Came back cleaner than it left.	2025-06-25
-15	42	19	condition	Came back cleaner than it left.	2025-07-01
-16	21	25	condition	Came back cleaner than it left.	2025-07-02
-17	42	30	condition	Loose handle, wedged and glued.	2025-07-08
-18	34	15	condition	Cable inspected, tag renewed.	2025-07-09
-19	14	14	condition	Small nick, ground out.	2025-07-26
-20	19	30	condition	Cable inspected, tag renewed.	2025-08-06
-21	2	23	condition	Loose handle, wedged and glued.	2025-08-07
-22	44	4	condition	Cable inspected, tag renewed.	2025-08-08
-23	31	4	condition	Came back cleaner than it left.	2025-08-16
-24	12	38	condition	Sharpened and oiled.	2025-08-19
-25	24	1	condition	Small nick, ground out.	2025-09-02
-26	30	12	condition	Cleaned, nothing missing.	2025-09-03
-27	42	28	condition	Loose handle, wedged and glued.	2025-09-08
-28	50	38	condition	Cleaned, nothing missing.	2025-09-11
-29	48	14	condition	New filter fitted.	2025-09-26
-30	2	30	condition	Cleaned, nothing missing.	2025-10-03
-31	55	19	condition	Loose handle, wedged and glued.	2025-10-04
-32	7	12	condition	Loose handle, wedged and glued.	2025-10-11
-33	31	17	condition	Loose handle, wedged and glued.	2025-10-14
-34	22	5	condition	Loose handle, wedged and glued.	2025-10-15
-35	13	30	condition	Blade turned round, like new.	2025-10-18
-36	45	25	condition	Loose handle, wedged and glued.	2025-10-18
-37	31	18	condition	Cleaned, nothing missing.	2025-10-22
-38	8	17	condition	Came back cleaner than it left.	2025-10-25
-39	36	22	condition	Cable inspected, tag renewed.	2025-10-26
-40	23	18	condition	Came back cleaner than it left.	2025-10-28
-41	8	7	condition	Came back cleaner than it left.	2025-11-05
-42	3	25	condition	Came back cleaner than it left.	2025-11-06
-43	6	27	condition	Sharpened and oiled.	2025-11-06
-44	5	17	condition	Sharpened and oiled.	2025-11-09
-45	23	18	condition	Came back cleaner than it left.	2025-11-11
-46	16	25	condition	Brushes checked, runs well.	2025-11-17
-47	45	20	condition	Came back cleaner than it left.	2025-12-06
-48	51	25	condition	Brushes checked, runs well.	2026-01-03
-49	32	6	condition	Loose handle, wedged and glued.	2026-03-11
-50	8	11	condition	Came back cleaner than it left.	2026-03-18
-51	54	9	condition	Loose handle, wedged and glued.	2026-03-27
-52	4	33	condition	Blade turned round, like new.	2026-03-28
-53	20	35	condition	Cable inspected, tag renewed.	2026-04-05
-54	8	35	condition	Came back cleaner than it left.	2026-04-17
-55	32	19	condition	Came back cleaner than it left.	2026-05-06
-56	59	4	condition	Brushes checked, runs well.	2026-05-08
-57	27	30	condition	Cleaned, nothing missing.	2026-05-09
-58	20	31	condition	Brushes checked, runs well.	2026-05-15
-59	49	7	condition	New filter fitted.	2026-05-15
-60	51	17	condition	Brushes checked, runs well.	2026-05-16
-61	39	19	condition	Came back cleaner than it left.	2026-05-19
-62	9	24	condition	Cleaned, nothing missing.	2026-05-20
-63	54	17	condition	Loose handle, wedged and glued.	2026-05-23
-64	20	11	condition	Cable inspected, tag renewed.	2026-05-27
-65	2	17	condition	Came back cleaner than it left.	2026-05-30
-66	48	17	condition	New filter fitted.	2026-05-31
-67	58	7	condition	Came back cleaner than it left.	2026-06-06
-68	11	36	condition	Sharpened and oiled.	2026-06-13
-69	23	25	condition	Loose handle, wedged and glued.	2026-06-24
-70	64	27	condition	Came back cleaner than it left.	2026-07-13
-71	62	6	condition	Brushes checked, runs well.	2026-07-16
-72	30	3	condition	Loose handle, wedged and glued.	2026-08-08
-73	31	34	condition	Loose handle, wedged and glued.	2026-08-16
-74	46	16	condition	Loose handle, wedged and glued.	2026-09-06
-75	23	5	condition	Cleaned, nothing missing.	2026-09-16
-76	65	10	condition	Loose handle, wedged and glued.	2026-09-17
-77	26	37	asks	Patio falls	2026-09-22
-78	45	23	condition	Cleaned, nothing missing.	2026-09-23
-79	12	20	condition	Small nick, ground out.	2026-09-24
-80	67	33	asks	Apple picking	2026-09-26
-81	52	19	asks	Apple day	2026-09-27
-82	31	25	asks	Insulating the loft	2026-09-30
-83	69	23	asks	Eighty kilos of Bramleys	2026-10-03
-84	8	37	asks	Filling the pond	2026-10-06
-85	29	6	asks	Patching the landing	2026-10-06
-86	31	17	asks	Apple picking	2026-10-06
-87	54	11	asks	Levelling the path	2026-10-07
-88	54	13	asks	School garden day	2026-10-08
-89	61	15	condition	Small nick, ground out.	2026-10-08
-90	13	11	asks	Door that sticks	2026-10-08
-91	29	22	asks	Bathroom tiles	2026-10-08
-92	69	16	asks	Eighty kilos of Bramleys	2026-10-08
-93	62	20	asks	Curtains	2026-10-08
-94	51	5	asks	Laminate around the pipes	2026-10-09
-95	4	19	asks	Tidying the ivy	2026-10-10
+1	7	25	condition	Came back cleaner than it left.	2025-03-21
+2	29	15	condition	Came back cleaner than it left.	2025-03-29
+3	32	25	condition	Cleaned, nothing missing.	2025-04-04
+4	2	11	condition	Loose handle, wedged and glued.	2025-04-09
+5	34	1	condition	Cable inspected, tag renewed.	2025-04-14
+6	8	11	condition	Came back cleaner than it left.	2025-04-17
+7	40	15	condition	Cleaned, nothing missing.	2025-04-18
+8	19	22	condition	New filter fitted.	2025-04-24
+9	5	1	condition	Sharpened and oiled.	2025-04-25
+10	26	28	condition	Came back cleaner than it left.	2025-05-01
+11	8	22	condition	Cleaned, nothing missing.	2025-05-04
+12	11	15	condition	Blade turned round, like new.	2025-05-04
+13	9	5	condition	Loose handle, wedged and glued.	2025-05-06
+14	11	28	condition	Sharpened and oiled.	2025-05-18
+15	29	30	condition	Cleaned, nothing missing.	2025-05-20
+16	19	25	condition	Brushes checked, runs well.	2025-05-24
+17	12	1	condition	Blade turned round, like new.	2025-05-31
+18	43	17	condition	New filter fitted.	2025-06-04
+19	32	17	condition	Loose handle, wedged and glued.	2025-06-07
+20	1	18	condition	Blade turned round, like new.	2025-06-08
+21	27	28	condition	Cleaned, nothing missing.	2025-06-08
+22	23	25	condition	Came back cleaner than it left.	2025-06-10
+23	7	11	condition	Cleaned, nothing missing.	2025-06-13
+24	3	9	condition	Came back cleaner than it left.	2025-06-18
+25	27	22	condition	Loose handle, wedged and glued.	2025-06-18
+26	5	25	condition	Blade turned round, like new.	2025-06-24
+27	38	18	condition	Brushes checked, runs well.	2025-06-25
+28	48	4	condition	New filter fitted.	2025-06-27
+29	43	4	condition	New filter fitted.	2025-06-28
+30	16	4	condition	Cable inspected, tag renewed.	2025-07-07
+31	27	30	condition	Came back cleaner than it left.	2025-07-14
+32	48	15	condition	New filter fitted.	2025-07-18
+33	32	5	condition	Came back cleaner than it left.	2025-07-19
+34	50	9	condition	Loose handle, wedged and glued.	2025-07-27
+35	40	18	condition	Loose handle, wedged and glued.	2025-08-03
+36	24	19	condition	Blade turned round, like new.	2025-08-06
+37	37	3	condition	Came back cleaner than it left.	2025-08-10
+38	47	19	condition	Came back cleaner than it left.	2025-08-22
+39	9	30	condition	Loose handle, wedged and glued.	2025-08-27
+40	44	22	condition	Came back cleaner than it left.	2025-08-27
+41	47	9	condition	Came back cleaner than it left.	2025-09-05
+42	16	4	condition	New filter fitted.	2025-09-07
+43	27	18	condition	Loose handle, wedged and glued.	2025-09-09
+44	24	4	condition	Small nick, ground out.	2025-09-13
+45	47	28	condition	Loose handle, wedged and glued.	2025-09-18
+46	36	17	condition	Brushes checked, runs well.	2025-09-20
+47	41	7	condition	Small nick, ground out.	2025-09-24
+48	44	26	condition	Loose handle, wedged and glued.	2025-09-30
+49	52	11	condition	Loose handle, wedged and glued.	2025-10-07
+50	2	7	condition	Cleaned, nothing missing.	2025-10-15
+51	5	27	condition	Blade turned round, like new.	2025-10-15
+52	23	30	condition	Came back cleaner than it left.	2025-10-22
+53	56	7	condition	Sharpened and oiled.	2025-10-23
+54	25	9	condition	Cleaned, nothing missing.	2025-10-24
+55	46	22	condition	Came back cleaner than it left.	2025-10-24
+56	21	22	condition	Came back cleaner than it left.	2025-10-25
+57	36	28	condition	Cable inspected, tag renewed.	2025-10-25
+58	42	30	condition	Came back cleaner than it left.	2025-11-02
+59	55	28	condition	Cleaned, nothing missing.	2025-11-05
+60	39	15	condition	Cleaned, nothing missing.	2025-11-07
+61	29	20	condition	Cleaned, nothing missing.	2025-11-09
+62	4	14	condition	Small nick, ground out.	2025-11-11
+63	10	20	condition	Loose handle, wedged and glued.	2025-11-21
+64	7	23	condition	Loose handle, wedged and glued.	2025-11-22
+65	12	21	condition	Sharpened and oiled.	2025-11-23
+66	9	24	condition	Cleaned, nothing missing.	2025-11-27
+67	28	14	condition	Came back cleaner than it left.	2026-01-25
+68	24	20	condition	Small nick, ground out.	2026-02-04
+69	13	5	condition	Sharpened and oiled.	2026-02-17
+70	40	20	condition	Cleaned, nothing missing.	2026-02-23
+71	23	16	condition	Loose handle, wedged and glued.	2026-02-28
+72	17	1	condition	Cable inspected, tag renewed.	2026-03-11
+73	54	27	condition	Cleaned, nothing missing.	2026-04-07
+74	37	30	condition	Came back cleaner than it left.	2026-04-08
+75	25	13	condition	Came back cleaner than it left.	2026-04-11
+76	29	13	condition	Came back cleaner than it left.	2026-04-16
+77	61	4	condition	Small nick, ground out.	2026-04-22
+78	61	22	condition	Blade turned round, like new.	2026-05-05
+79	47	9	condition	Came back cleaner than it left.	2026-05-13
+80	3	6	condition	Cleaned, nothing missing.	2026-05-16
+81	50	3	condition	Loose handle, wedged and glued.	2026-05-18
+82	55	31	condition	Came back cleaner than it left.	2026-05-22
+83	4	7	condition	Blade turned round, like new.	2026-05-23
+84	25	31	condition	Came back cleaner than it left.	2026-05-24
+85	1	31	condition	Sharpened and oiled.	2026-05-31
+86	5	25	condition	Blade turned round, like new.	2026-06-01
+87	23	38	condition	Loose handle, wedged and glued.	2026-06-06
+88	48	3	condition	Brushes checked, runs well.	2026-06-20
+89	32	25	condition	Loose handle, wedged and glued.	2026-06-20
+90	14	23	condition	Blade turned round, like new.	2026-06-23
+91	54	23	condition	Cleaned, nothing missing.	2026-06-29
+92	31	11	condition	Cleaned, nothing missing.	2026-07-05
+93	44	25	condition	Cleaned, nothing missing.	2026-07-08
+94	42	30	condition	Loose handle, wedged and glued.	2026-07-08
+95	46	18	condition	Loose handle, wedged and glued.	2026-07-14
+96	13	15	condition	Sharpened and oiled.	2026-07-17
+97	11	2	condition	Blade turned round, like new.	2026-07-20
+98	30	33	condition	Cleaned, nothing missing.	2026-07-23
+99	33	12	condition	Came back cleaner than it left.	2026-08-05
+100	51	36	condition	Brushes checked, runs well.	2026-08-11
+101	16	9	condition	Brushes checked, runs well.	2026-08-16
+102	25	42	condition	Cleaned, nothing missing.	2026-08-19
+103	42	28	condition	Came back cleaner than it left.	2026-08-26
+104	4	10	condition	Small nick, ground out.	2026-09-08
+105	17	3	condition	New filter fitted.	2026-09-13
+106	2	36	asks	Couch grass, again	2026-09-16
+107	20	3	condition	New filter fitted.	2026-09-19
+108	51	14	condition	Cable inspected, tag renewed.	2026-09-22
+109	4	41	condition	Sharpened and oiled.	2026-09-23
+110	27	15	condition	Came back cleaner than it left.	2026-09-26
+111	40	14	asks	Laminate floor	2026-09-27
+112	5	2	asks	Fig over the wall	2026-09-28
+113	40	12	asks	Kitchen worktop	2026-09-29
+114	57	28	asks	Garden wall	2026-09-29
+115	57	35	asks	Bathroom tiles	2026-09-30
+116	12	44	condition	Blade turned round, like new.	2026-10-01
+117	5	21	asks	Fig over the wall	2026-10-02
+118	54	44	asks	Levelling the path	2026-10-03
+119	52	10	asks	Eighty kilos of Bramleys	2026-10-03
+120	63	37	asks	Box balls, three	2026-10-04
+121	30	6	asks	Apple picking	2026-10-06
+122	48	33	asks	A boat, small	2026-10-07
+123	48	32	asks	A boat, small	2026-10-08
+124	46	43	asks	Marmalade	2026-10-09
+125	33	19	asks	Tree guard	2026-10-10
 \.
 
 SELECT pg_catalog.setval('public.shelves_id_seq', 8, true);
@@ -1044,6 +1108,6 @@ SELECT pg_catalog.setval('public.members_id_seq', 44, true);
 
 SELECT pg_catalog.setval('public.tools_id_seq', 72, true);
 
-SELECT pg_catalog.setval('public.loans_id_seq', 718, true);
+SELECT pg_catalog.setval('public.loans_id_seq', 752, true);
 
-SELECT pg_catalog.setval('public.desk_notes_id_seq', 95, true);
+SELECT pg_catalog.setval('public.desk_notes_id_seq', 125, true);
