@@ -24,6 +24,7 @@ from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, CommandRunner
 from ouroboros.services.backends import Backends
 from ouroboros.services.databases import SlotDatabases
+from ouroboros.services.host import Host
 from ouroboros.services.leasing.allocate import Allocator
 from ouroboros.services.leasing.keep import Keeper
 from ouroboros.services.publish.migrate import Migrator
@@ -54,6 +55,7 @@ class Installation:
     allocator: Allocator
     keeper: Keeper
     migrator: Migrator
+    host: Host
 
     def close(self) -> None:
         """Give back the connections."""
@@ -98,6 +100,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         allocator=Allocator(leases, slots, databases, runtime, web_roots),
         keeper=Keeper(leases, publishes, runtime, web_roots),
         migrator=Migrator(backends, slots, runner),
+        host=Host(settings, slots, backends),
     )
 
 

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from ouroboros.domain.errors import BadInput, PreviewError
-from ouroboros.entrypoints.cli import backend, db, lease, local, publish
+from ouroboros.entrypoints.cli import backend, db, host, lease, local, publish
 from ouroboros.entrypoints.cli.output import Output, fail
 
 _HELP = """Full-stack previews on fixed slots of one plain Linux host.
@@ -20,7 +20,7 @@ def make_app() -> typer.Typer:
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (local, lease, publish):
+    for module in (local, lease, publish, host):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")

@@ -1,0 +1,48 @@
+# Two commands for who arrives: `make demo` shows the main job running, `make test` proves it.
+# Each target brings what it needs by itself. Paths are relative, so a checkout may have spaces.
+
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+
+.PHONY: help setup demo stop test check soak bench clean tools-for-tests
+
+help:
+	@printf '%s\n' \
+	  'make demo    set up, start a local instance, publish two branches into two slots' \
+	  'make stop    end the local instance' \
+	  'make test    set up and run every test' \
+	  'make check   style, types and layers' \
+	  'make soak    the long tests' \
+	  'make bench   the benchmarks' \
+	  'make clean   end the instance and remove everything that was made'
+
+setup:
+	@UV_VERSION=$(UV_VERSION) scripts/setup.sh
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+stop:
+	@if [ -x $(BIN)/ouroboros ]; then $(BIN)/ouroboros down; fi
+
+check: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/ouroboros render --check > /dev/null || $(BIN)/ouroboros render --check
+
+test: check tools-for-tests
+	@$(BIN)/pytest -m "not soak"
+
+soak: setup tools-for-tests
+	@$(BIN)/pytest -m soak --timeout 7200
+
+tools-for-tests: setup
+	@scripts/tools-for-tests.sh
+
+bench: setup tools-for-tests
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean: stop
+	@rm -rf .venv .ouroboros .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
