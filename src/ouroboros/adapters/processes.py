@@ -228,12 +228,12 @@ def start_daemon(
     """Start a process that outlives this one, in a session of its own, unguarded.
 
     `{fd}` in `argv` becomes the descriptor of a pipe to this process: what the daemon writes
-    there until it closes it is read from `said`. The log is written from its beginning.
+    there until it closes it is read from `said`.
     """
     read, written = os.pipe()
     said = os.fdopen(read, "rb")
     try:
-        with log_path.open("wb") as log:
+        with log_path.open("ab") as log:
             popen = subprocess.Popen(
                 tuple(item.replace("{fd}", str(written)) for item in argv),
                 stdin=subprocess.DEVNULL,

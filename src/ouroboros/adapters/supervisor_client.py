@@ -26,6 +26,7 @@ from ouroboros.domain.errors import (
 )
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import BackendSpec, BackendStatus
+from ouroboros.settings import Settings
 
 MESSAGE_LIMIT_BYTES = 1024 * 1024
 SOCKET_NAME = "supervisor.sock"
@@ -39,8 +40,8 @@ _KINDS: dict[int, type[PreviewError]] = {
 class SupervisorClient:
     """Talks to the supervisor of one state directory; every call is a connection of its own."""
 
-    def __init__(self, run_dir: Path, time_limit_s: float = _TIME_LIMIT_S) -> None:
-        self._path = run_dir / SOCKET_NAME
+    def __init__(self, settings: Settings, time_limit_s: float = _TIME_LIMIT_S) -> None:
+        self._path = settings.run_dir / SOCKET_NAME
         self._time_limit_s = time_limit_s
 
     def call(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""The backends of all slots, behind their fences.
+
+The highest fence that a slot has seen is kept in the state directory, not in `run/`, because a
+worker that was frozen may wake up after any number of restarts.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ouroboros.adapters.supervisor_client import read_spec, write_status
+from ouroboros.domain.errors import BadInput, Refused
+from ouroboros.domain.slot import SlotPool
+from ouroboros.entrypoints.supervisor.backend import SlotBackend
+
+
+class Fences:
+    """The highest fence of each slot; what was accepted once is on disk before it acts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._highest: dict[str, int] = {}
+        try:
+            stored = json.loads(path.read_bytes())
+            self._highest = {str(slot): int(fence) for slot, fence in stored.items()}
+        except FileNotFoundError:
+            pass
+
+    def highest(self, slot_id: str) -> int:
+        """The highest fence that a slot has seen; 0 before the first."""
+        return self._highest.get(slot_id, 0)
+
+    def require(self, slot_id: str, fence: int) -> None:
+        """Accept a fence that is not lower than any before; raises `stale_fence`."""
+        highest = self.highest(slot_id)
+        if fence < highest:
+            raise Refused(
+                "stale_fence",
+                f"fence {fence} of {slot_id} is old, the slot has seen {highest}",
+                "the lease was lost: allocate a slot again",
+                {"slot_id": slot_id, "fence": fence, "highest_fence": highest},
+            )
+        if fence > highest:
+            self._store({**self._highest, slot_id: fence})
+
+    def _store(self, highest: dict[str, int]) -> None:
+        draft = self._path.with_name(f".{self._path.name}.next")
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(highest, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)
+        self._highest = highest
+
+
+class Backends:
+    """Answers the requests about backends, one at a time for each slot."""
+
+    def __init__(self, pool: SlotPool, backends: Mapping[str, SlotBackend], fences: Fences) -> None:
+        self._pool = pool
+        self._backends = backends
+        self._fences = fences
+
+    async def answer(self, verb: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a request asks and tell the backend's status then."""
+        slot = self._pool.parse(str(request.get("slot", "")))
+        backend = self._backends[slot.id]
+        if verb != "status":
+            async with backend.lock:
+                await self._act(backend, verb, request)
+        return {"backend": write_status(backend.status(self._fences.highest(slot.id)))}
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The status of every slot's backend."""
+        return [
+            write_status(backend.status(self._fences.highest(slot_id)))
+            for slot_id, backend in self._backends.items()
+        ]
+
+    async def stop_all(self) -> None:
+        """End every backend, whatever the fences say: the whole instance ends."""
+        for backend in self._backends.values():
+            async with backend.lock:
+                await backend.stop()
+
+    async def _act(self, backend: SlotBackend, verb: str, request: Mapping[str, Any]) -> None:
+        match verb, request:
+            case "start" | "prepare", {"spec": dict(document)}:
+                spec = read_spec(document)
+                self._fences.require(backend.slot.id, spec.fence)
+                await (backend.start(spec) if verb == "start" else backend.prepare(spec))
+            case "promote", {"publish_id": str(publish_id), "fence": int(fence)}:
+                self._fences.require(backend.slot.id, fence)
+                await backend.promote(publish_id)
+            case "discard", {"fence": int(fence)}:
+                self._fences.require(backend.slot.id, fence)
+                await backend.discard()
+            case "stop", {"fence": int(fence)}:
+                self._fences.require(backend.slot.id, fence)
+                await backend.stop()
+            case _:
+                raise BadInput("bad_request", f"backend.{verb} is no request, or lacks its values")
