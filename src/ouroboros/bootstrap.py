@@ -27,6 +27,7 @@ from ouroboros.services.databases import SlotDatabases
 from ouroboros.services.host import Host
 from ouroboros.services.leasing.allocate import Allocator
 from ouroboros.services.leasing.keep import Keeper
+from ouroboros.services.publish.collect import Collector
 from ouroboros.services.publish.migrate import Migrator
 from ouroboros.settings import Settings
 
@@ -56,6 +57,7 @@ class Installation:
     keeper: Keeper
     migrator: Migrator
     host: Host
+    collector: Collector
 
     def close(self) -> None:
         """Give back the connections."""
@@ -101,6 +103,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         keeper=Keeper(leases, publishes, runtime, web_roots),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
+        collector=Collector(publishes, layout, settings),
     )
 
 

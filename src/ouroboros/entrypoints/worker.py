@@ -29,6 +29,7 @@ from ouroboros.settings import read_settings
 
 _LOOK_EVERY_S = 2.0
 _RETRY_S = 0.5
+_REPEATED = ("reap", "publish", "collect", "prepare databases")
 _log = structlog.get_logger("worker")
 
 
@@ -59,6 +60,7 @@ class Worker:
             self._wake.clear()
             self._patiently("reap", self._at.keeper.reap)
             self._patiently("publish", self._begin_publishes)
+            self._patiently("collect", self._at.collector.collect)
             self._wake.wait(_LOOK_EVERY_S)
 
     def _begin_publishes(self) -> None:
@@ -153,7 +155,7 @@ class Worker:
                 return act()
             except Exception as error:  # noqa: BLE001  the loop outlives any one task
                 _log.error("failed", what=what, error=repr(error))
-                if self._stop.wait(_RETRY_S) or what in ("reap", "publish", "prepare databases"):
+                if self._stop.wait(_RETRY_S) or what in _REPEATED:
                     return None
 
 

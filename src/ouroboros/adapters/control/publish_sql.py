@@ -110,3 +110,15 @@ ARTIFACTS = """
     WHERE publish_id = %(publish_id)s ORDER BY id
 """
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
+
+KEPT = """
+    SELECT p.publish_id FROM publishes p JOIN slots s USING (slot_id)
+    WHERE p.slot_id = %(slot_id)s AND p.state IN ('queued', 'running')
+    UNION
+    SELECT live_publish FROM slots WHERE slot_id = %(slot_id)s AND live_publish IS NOT NULL
+    UNION
+    (SELECT p.publish_id FROM publishes p JOIN slots s USING (slot_id)
+     WHERE p.slot_id = %(slot_id)s AND p.state = 'ready' AND p.fence = s.fence
+         AND s.lease_state = 'leased'
+     ORDER BY p.seq DESC LIMIT %(keep)s)
+"""

@@ -167,6 +167,15 @@ class PublishStore:
             values = {"slot_id": slot_id, "run_id": run_id, "limit": limit}
             return db.execute(sql.LIST, values).fetchall()
 
+    def kept(self, slot: Slot, keep: int) -> set[str]:
+        """The publishes whose release directories are still needed.
+
+        Those at work, the live one, and the newest `keep` ready ones of the present lease.
+        """
+        with control(self._pool) as db:
+            rows = db.execute(sql.KEPT, {"slot_id": slot.id, "keep": keep}).fetchall()
+        return {row["publish_id"] for row in rows}
+
     def record_artifact(self, publish: Publish, artifact: Artifact) -> None:
         """Record a file that a step left; raises `stale_fence`."""
         values = {

@@ -1,0 +1,34 @@
+"""Collecting releases: removes the directories of releases that nothing can need any more.
+
+A slot keeps its last few releases for a rollback, and nothing of a run that is gone.
+"""
+
+from dataclasses import dataclass
+
+from ouroboros.adapters.control.publishes import PublishStore
+from ouroboros.adapters.release_files import remove_tree
+from ouroboros.plans.layout import Layout
+from ouroboros.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """The use case with what it needs."""
+
+    publishes: PublishStore
+    layout: Layout
+    settings: Settings
+
+    def collect(self) -> list[str]:
+        """Remove what is not needed; returns the publishes whose releases went. Repeatable."""
+        removed = []
+        for slot in self.settings.pool:
+            directory = self.layout.releases(slot)
+            found = sorted(directory.iterdir()) if directory.is_dir() else []
+            # The directories are listed first: a publish that begins meanwhile is kept.
+            kept = self.publishes.kept(slot, self.settings.keep_releases) if found else set()
+            for release in found:
+                if release.name not in kept:
+                    remove_tree(release)
+                    removed.append(release.name)
+        return removed
