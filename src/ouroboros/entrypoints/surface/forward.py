@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
-from ouroboros.entrypoints.surface.head import Fields, Request
+from ouroboros.entrypoints.surface.head import NAMES, Fields
+
+if TYPE_CHECKING:
+    from ouroboros.entrypoints.surface.exchange import Exchange
 
 VIA = b"ouroboros"
+END = b"\r\n"
 DROPPED = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade",
      b"content-length", b"http2-settings", b"x-forwarded-for", b"x-forwarded-proto",
@@ -28,62 +33,80 @@ class Gateway:
 
     def __init__(self, slot_id: str) -> None:
         self._name = f"{VIA.decode()}-{slot_id or 'surface'}".encode()
+        self._passed: dict[bytes, bool] = {}
         self._serial = int.from_bytes(os.urandom(6), "big")
-
-    def request_id(self, fields: Fields) -> bytes:
-        """The client's request id when it is a plain word, else a new one (32 hex digits)."""
-        self._serial += 1
-        given = fields.first.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given) is not None:
-            return given
-        return b"%s%016x" % (_TRACE_BASE, self._serial)
 
     def is_loop(self, fields: Fields) -> bool:
         """Whether this request has come through this very gateway before."""
         return self._name in fields.first.get(b"via", b"")
 
-    def head(self, request: Request, request_id: bytes, peer: bytes, trusted: bool) -> bytes:
-        """The complete head; `trusted` peers (loopback) may say whom they speak for."""
-        fields = request.fields
-        block = fields.forward
-        if block is None:
-            block = fields.forward = self._block(fields)
-        first = fields.first
-        trace = first.get(b"traceparent")
-        if trace is None:
-            trace = b"00-%s%016x-%016x-00" % (_TRACE_BASE, self._serial, self._serial)
-        via = peer
-        proto, host = b"http", fields.host
+    def head(self, exchange: Exchange, peer: bytes, *, trusted: bool) -> bytes:
+        """The complete head; also gives the exchange its request id.
+
+        `trusted` peers (loopback) may say whom they speak for.
+        """
+        request = exchange.request
+        passage = request.passage
+        if passage is None or passage[0] != peer:
+            block = self._block(request.fields, peer, trusted=trusted)
+            line = b"%s %s HTTP/1.1\r\n" % (request.method, request.target)
+            request.passage = passage = (peer, line + block)
+        self._serial += 1
+        first = request.fields.first
+        request_id = b"%s%016x" % (_TRACE_BASE, self._serial)
+        if b"x-request-id" in first and _REQUEST_ID.fullmatch(first[b"x-request-id"]):
+            exchange.request_id = first[b"x-request-id"]
+        else:
+            exchange.request_id = request_id
+        if b"traceparent" in first:
+            return b"%s%s\r\n\r\n" % (passage[1], exchange.request_id)
+        return b"%s%s\r\ntraceparent: 00-%s-%016x-00\r\n\r\n" % (
+            passage[1], exchange.request_id, request_id, self._serial
+        )  # fmt: skip
+
+    def _block(self, fields: Fields, peer: bytes, *, trusted: bool) -> bytes:
+        """All lines that are the same for each request with these fields from this peer."""
+        passed = self._passed
+        lines = []
+        for line in fields.block.split(b"\r\n"):
+            raw = line.partition(b":")[0]
+            is_passed = passed.get(raw)
+            if is_passed is None:
+                is_passed = self._learn(raw)
+            if is_passed and not (fields.hop_by_hop and raw.lower() in fields.hop_by_hop):
+                lines.append(line)
+        if fields.length or b"content-length" in fields.first:
+            coded = fields.length < 0
+            size = b"Content-Length: %d" % fields.length
+            lines.append(b"Transfer-Encoding: chunked" if coded else size)
+        if fields.expect_continue:
+            lines.append(b"Expect: 100-continue")
+        if fields.upgrade:
+            lines += (b"Connection: Upgrade", b"Upgrade: " + fields.upgrade)
+        elif b"te" in fields.first and b"trailers" in fields.first[b"te"].lower():
+            lines += (b"Connection: TE", b"TE: trailers")
+        lines.append(self._origin(fields.first, peer, trusted=trusted))
+        return b"\r\n".join(lines)
+
+    def _learn(self, raw: bytes) -> bool:
+        # WSGI and CGI cannot tell `x_forwarded_for` from `x-forwarded-for`.
+        is_passed = raw != b"" and raw.lower() not in DROPPED and b"_" not in raw
+        if len(self._passed) < NAMES:
+            self._passed[raw] = is_passed
+        return is_passed
+
+    def _origin(self, first: dict[bytes, bytes], peer: bytes, *, trusted: bool) -> bytes:
+        """The lines that say who asked and by which way, up to the value of the request id."""
+        via, proto, host = peer, b"http", first[b"host"]
         if trusted and b"x-forwarded-for" in first:
             via = first[b"x-forwarded-for"] + b", " + peer
-        if trusted:
-            given = first.get(b"x-forwarded-proto", b"")
-            proto = given if given in (b"http", b"https") else proto
-            host = first.get(b"x-forwarded-host", host)
+        if trusted and first.get(b"x-forwarded-proto", b"") in (b"http", b"https"):
+            proto = first[b"x-forwarded-proto"]
+        if trusted and b"x-forwarded-host" in first:
+            host = first[b"x-forwarded-host"]
+        way = first[b"via"] + b", " if b"via" in first else b""
+        trace = b"traceparent: " + first[b"traceparent"] + END if b"traceparent" in first else b""
         return (
-            b"%s %s HTTP/1.1\r\n%sX-Forwarded-For: %s\r\nX-Forwarded-Proto: %s\r\n"
-            b"X-Forwarded-Host: %s\r\nX-Request-Id: %s\r\ntraceparent: %s\r\n\r\n"
-        ) % (request.method, request.target, block, via, proto, host, request_id, trace)
-
-    def _block(self, fields: Fields) -> bytes:
-        lines = []
-        for name, value in fields.pairs:
-            lowered = name.lower()
-            # WSGI and CGI cannot tell `x_forwarded_for` from `x-forwarded-for`.
-            if lowered in DROPPED or lowered in fields.hop_by_hop or b"_" in name:
-                continue
-            lines.append(b"%s: %s\r\n" % (name, value.rstrip(b" \t")))
-        if fields.length > 0 or b"content-length" in fields.first:
-            lines.append(b"Content-Length: %d\r\n" % fields.length)
-        elif fields.length < 0:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        if fields.expect_continue:
-            lines.append(b"Expect: 100-continue\r\n")
-        if fields.upgrade:
-            lines.append(b"Connection: Upgrade\r\nUpgrade: %s\r\n" % fields.upgrade)
-        elif b"trailers" in fields.first.get(b"te", b"").lower():
-            lines.append(b"Connection: TE\r\nTE: trailers\r\n")
-        given = fields.first.get(b"via")
-        via = given + b", " if given is not None else b""
-        lines.append(b"Via: %s1.1 %s\r\n" % (via, self._name))
-        return b"".join(lines)
+            b"X-Forwarded-For: %s\r\nX-Forwarded-Proto: %s\r\nX-Forwarded-Host: %s\r\n"
+            b"Via: %s1.1 %s\r\n%sX-Request-Id: "
+        ) % (via, proto, host, way, self._name, trace)

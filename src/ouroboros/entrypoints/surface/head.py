@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from ouroboros.entrypoints.surface.limits import Limits
+from ouroboros.entrypoints.surface.memo import Memo
 from ouroboros.entrypoints.surface.refusal import Refusal
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -24,65 +25,90 @@ HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,253})(?::[0-9]{1,5
 LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 COMMIT = re.compile(rb"[0-9a-f]{7,64}")
 
-# A second one of these would let two readers disagree about the request.
-SINGLE = frozenset(
+# What the surface itself reads; everything else is passed on or passed over.
+READ = frozenset(
     (
-        b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"range",
-        b"if-range", b"content-type", b"authorization", b"x-preview-expect", b"x-request-id",
-        b"sec-websocket-key", b"sec-websocket-version", b"traceparent", b"origin",
+        b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade",
+        b"te", b"range", b"if-range", b"if-match", b"if-none-match", b"accept",
+        b"accept-encoding", b"sec-fetch-mode", b"x-preview-expect", b"x-request-id",
+        b"traceparent", b"via", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
+        b"content-type", b"authorization", b"origin", b"sec-websocket-key",
+        b"sec-websocket-version", b"cookie",
     )
+)  # fmt: skip
+# Lists may come in several lines; a second one of the others would let two readers disagree.
+LISTS = frozenset(
+    (b"connection", b"te", b"if-match", b"if-none-match", b"accept", b"accept-encoding", b"via",
+     b"x-forwarded-for", b"cookie", b"upgrade")
 )  # fmt: skip
 # Naming one of these in Connection asks the proxy to drop what the request's meaning hangs on.
 NEVER_HOP_BY_HOP = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization",
      b"cookie", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"origin")
 )  # fmt: skip
+CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"range"))
 # Methods whose meaning is between two neighbours, not between a browser and an application.
 REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE", b"TRACK", b"PRI"))
+NAMES = 1024
 
 
 class Fields:
     """The header fields of a request, read once; shared by all requests with the same bytes.
 
     Not a dataclass: it is built on the hot path, and a frozen dataclass costs two microseconds.
-    `length` is the body's size, 0 for none and -1 for chunked.
+    `first` holds the fields that the surface reads, `block` all of them as they came. `length`
+    is the body's size, 0 for none and -1 for chunked.
     """
 
     __slots__ = (
+        "block",
         "expect_commit",
         "expect_continue",
         "first",
-        "forward",
         "hop_by_hop",
-        "host",
+        "is_conditional",
         "keep_alive",
         "length",
-        "navigation",
-        "pairs",
         "upgrade",
     )
 
-    first: dict[bytes, bytes]
-    forward: bytes | None
-
-    def __init__(self, pairs: list[tuple[bytes, bytes]], first: dict[bytes, bytes]) -> None:
-        self.pairs = pairs
+    def __init__(self, block: bytes, first: dict[bytes, bytes]) -> None:
+        self.block = block
         self.first = first
-        self.forward = None
-        self.host = b""
         self.keep_alive = True
         self.length = 0
-        self.navigation = False
         self.upgrade = b""
         self.expect_continue = False
+        self.is_conditional = False
         self.expect_commit = b""
-        self.hop_by_hop: frozenset[bytes] = frozenset()
+        self.hop_by_hop: frozenset[bytes] = NOTHING
+
+    @property
+    def navigation(self) -> bool:
+        """Whether a person's browser asks for a page (and not a script for a resource).
+
+        Fetch metadata decide where they are sent; a client without them is taken at its Accept.
+        """
+        mode = self.first.get(b"sec-fetch-mode")
+        if mode is not None:
+            return mode == b"navigate"
+        accept = self.first.get(b"accept")
+        return accept is None or b"text/html" in accept or accept.startswith(b"*/*")
+
+
+NOTHING: frozenset[bytes] = frozenset()
 
 
 class Request:
-    """One request head as it was accepted; `target` holds the bytes as they came."""
+    """One request head as it was accepted; `target` holds the bytes as they came.
 
-    __slots__ = ("fields", "http11", "method", "path", "query", "target")
+    `passage` is the gateway's: the head for the backend, kept for requests of the same bytes.
+    `is_plain` says that nothing but the method and the target matters for framing.
+    """
+
+    __slots__ = (
+        "fields", "http11", "is_plain", "method", "passage", "path", "query", "target"
+    )  # fmt: skip
 
     def __init__(self, method: bytes, target: bytes, http11: bool, fields: Fields) -> None:
         self.method = method
@@ -90,6 +116,14 @@ class Request:
         self.http11 = http11
         self.fields = fields
         self.path, _, self.query = target.partition(b"?")
+        self.passage: tuple[bytes, bytes] | None = None
+        self.is_plain = (
+            http11
+            and fields.keep_alive
+            and not fields.length
+            and not fields.upgrade
+            and method != b"HEAD"
+        )
 
 
 class Grammar:
@@ -98,7 +132,10 @@ class Grammar:
     def __init__(self, limits: Limits, hosts: frozenset[bytes]) -> None:
         self._limits = limits
         self._hosts = hosts
-        self._memo: dict[tuple[bytes, bytes], Fields] = {}
+        # One for each version: the same fields mean something else in HTTP/1.0.
+        self._memo = {b"0": Memo[Fields](limits.memo_entries), b"1": Memo[Fields](limits.memo_entries)}
+        self._names: dict[bytes, bytes] = {}
+        self._good_hosts: set[bytes] = set()
 
     def read(self, head: bytes) -> Request:
         """Read one complete head, its final empty line included.
@@ -116,13 +153,12 @@ class Grammar:
         if target == b"*" and method != b"OPTIONS":
             raise Refusal(400, "bad_target", "The asterisk form belongs to OPTIONS alone.")
         block = head[line.end() : -2]
-        fields = self._memo.get((minor, block))
+        memo = self._memo[minor]
+        fields = memo.known.get(block)
         if fields is None:
             fields = self._read_fields(block, minor == b"1")
             if len(block) <= self._limits.memo_head_bytes:
-                if len(self._memo) >= self._limits.memo_entries:
-                    self._memo.clear()
-                self._memo[minor, block] = fields
+                memo.offer(block, fields)
         if fields.upgrade and (method != b"GET" or fields.length):
             raise Refusal(400, "bad_upgrade", "An upgrade is a GET without a body.")
         return Request(method, target, minor == b"1", fields)
@@ -146,23 +182,33 @@ class Grammar:
     def _read_fields(self, block: bytes, http11: bool) -> Fields:
         if FIELD_BLOCK.fullmatch(block) is None:
             raise Refusal(400, "bad_field", "A header line breaks the grammar of RFC 9112.")
-        pairs: list[tuple[bytes, bytes]] = FIELD.findall(block)
-        if len(pairs) > self._limits.fields:
+        lines = block.split(b"\r\n")
+        if len(lines) > self._limits.fields + 1:
             raise Refusal(431, "too_many_fields", "Too many header fields.")
         first: dict[bytes, bytes] = {}
-        for name, value in pairs:
-            name = name.lower()
-            value = value.rstrip(b" \t")
-            if name in first:
-                if name in SINGLE:
-                    raise Refusal(400, "repeated_field", "A header field is there twice.")
-                value = first[name] + b", " + value
-            first[name] = value
-        fields = Fields(pairs, first)
-        fields.host = self._read_host(first.get(b"host"))
-        self._read_connection(fields, http11)
-        self._read_framing(fields, http11)
-        fields.navigation = is_navigation(first)
+        names = self._names
+        for line in lines:
+            raw, _, value = line.partition(b":")
+            name = names.get(raw)
+            if name is None:
+                name = self._learn(raw)
+            if name:
+                value = value.strip(b" \t")  # noqa: PLW2901
+                if name in first:
+                    if name not in LISTS:
+                        raise Refusal(400, "repeated_field", "A header field is there twice.")
+                    value = first[name] + b", " + value  # noqa: PLW2901
+                first[name] = value
+        fields = Fields(block, first)
+        fields.keep_alive = http11
+        host = first.get(b"host")
+        if host not in self._good_hosts:
+            self._check_host(host)
+        if b"connection" in first:
+            self._read_connection(fields, first[b"connection"], http11)
+        if b"content-length" in first or b"transfer-encoding" in first or b"expect" in first:
+            self._read_framing(fields, http11)
+        fields.is_conditional = not CONDITIONAL.isdisjoint(first)
         expected = first.get(b"x-preview-expect")
         if expected is not None:
             if COMMIT.fullmatch(expected) is None:
@@ -170,7 +216,15 @@ class Grammar:
             fields.expect_commit = expected
         return fields
 
-    def _read_host(self, host: bytes | None) -> bytes:
+    def _learn(self, raw: bytes) -> bytes:
+        """Which field a spelling means, or the empty name for one that is not read here."""
+        lowered = raw.lower()
+        name = lowered if lowered in READ else b""
+        if len(self._names) < NAMES:
+            self._names[raw] = name
+        return name
+
+    def _check_host(self, host: bytes | None) -> None:
         if host is None:
             raise Refusal(400, "host_missing", "A request names its Host.")
         match = HOST.fullmatch(host)
@@ -178,22 +232,19 @@ class Grammar:
             raise Refusal(400, "bad_host", "The Host field is not a host and a port.")
         if match.group(1).lower() not in self._hosts:
             raise Refusal(421, "host_not_served", "This host name is not served here.")
-        return host
+        if len(self._good_hosts) < NAMES:
+            self._good_hosts.add(host)
 
-    def _read_connection(self, fields: Fields, http11: bool) -> None:
-        first = fields.first
-        options = first.get(b"connection")
-        fields.keep_alive = http11
-        if options is not None:
-            named = frozenset(part.strip(b" \t") for part in options.lower().split(b","))
-            if named & NEVER_HOP_BY_HOP:
-                raise Refusal(400, "bad_connection", "Connection names an end-to-end field.")
-            fields.hop_by_hop = named
-            fields.keep_alive = b"close" not in named and (http11 or b"keep-alive" in named)
-            upgrade = first.get(b"upgrade", b"")
-            # HTTP/2 by upgrade would open a second grammar behind our back (h2c smuggling).
-            if http11 and b"upgrade" in named and not upgrade.lower().startswith(b"h2c"):
-                fields.upgrade = upgrade
+    def _read_connection(self, fields: Fields, options: bytes, http11: bool) -> None:
+        named = frozenset(part.strip(b" \t") for part in options.lower().split(b","))
+        if named & NEVER_HOP_BY_HOP:
+            raise Refusal(400, "bad_connection", "Connection names an end-to-end field.")
+        fields.hop_by_hop = named
+        fields.keep_alive = b"close" not in named and (http11 or b"keep-alive" in named)
+        upgrade = fields.first.get(b"upgrade", b"")
+        # HTTP/2 by upgrade would open a second grammar behind our back (h2c smuggling).
+        if http11 and b"upgrade" in named and b"h2c" not in upgrade.lower():
+            fields.upgrade = upgrade
 
     def _read_framing(self, fields: Fields, http11: bool) -> None:
         coding = fields.first.get(b"transfer-encoding")
@@ -225,15 +276,3 @@ def request_line_refusal(head: bytes) -> Refusal:
             return Refusal(400, "bad_version", "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
         return Refusal(400, "bad_target", "The request target is not an absolute path.")
     return Refusal(400, "bad_request_line", "The request line breaks the grammar.")
-
-
-def is_navigation(first: dict[bytes, bytes]) -> bool:
-    """Whether a person's browser asks for a page (and not a script for a resource).
-
-    Fetch metadata decide where they are sent; a client without them is taken at its Accept.
-    """
-    mode = first.get(b"sec-fetch-mode")
-    if mode is not None:
-        return mode == b"navigate"
-    accept = first.get(b"accept")
-    return accept is None or b"text/html" in accept or accept.startswith(b"*/*")

@@ -15,7 +15,7 @@ from ouroboros.entrypoints.surface.refusal import Refusal
 from ouroboros.entrypoints.surface.upstream import Upstream
 
 if TYPE_CHECKING:
-    from ouroboros.entrypoints.surface.client import Client
+    from ouroboros.entrypoints.surface.exchange import Exchange
     from ouroboros.entrypoints.surface.surface import Surface
 
 _TARGET = re.compile(r"http://(127\.\d+\.\d+\.\d+|localhost|\[::1\]):(\d{1,5})/?")
@@ -42,13 +42,13 @@ class Target:
 
 
 class Pool:
-    """The connections to one backend and the clients that wait for one."""
+    """The connections to one backend and the requests that wait for one."""
 
     def __init__(self, surface: Surface, target: Target) -> None:
         self._surface = surface
         self._target = target
         self._idle: list[Upstream] = []
-        self._waiting: deque[Client] = deque()
+        self._waiting: deque[Exchange] = deque()
         self._connecting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
@@ -56,26 +56,26 @@ class Pool:
         self.is_down = False
         self.last_error = ""
 
-    def submit(self, client: Client) -> None:
-        """Forward the client's request on a connection, now or as soon as there is one.
+    def submit(self, exchange: Exchange) -> None:
+        """Forward a request on a connection, now or as soon as there is one.
 
         Raises `Refusal` (503) when too many requests are waiting already.
         """
         while self._idle:
             upstream = self._idle.pop()
             if upstream.is_usable():
-                client.forward(upstream)
+                exchange.forward(upstream)
                 return
             upstream.close()
         if len(self._waiting) >= self._surface.limits.upstream_waiting:
             raise Refusal(503, "backend_busy", "Too many requests wait for the backend.")
-        self._waiting.append(client)
+        self._waiting.append(exchange)
         self._connect_more()
 
-    def withdraw(self, client: Client) -> None:
-        """A client that waits has gone or has waited long enough."""
-        if client in self._waiting:
-            self._waiting.remove(client)
+    def withdraw(self, exchange: Exchange) -> None:
+        """A request that waits is no longer wanted, or has waited long enough."""
+        if exchange in self._waiting:
+            self._waiting.remove(exchange)
 
     def give_back(self, upstream: Upstream) -> None:
         """Take a connection whose exchange has ended cleanly."""
@@ -145,7 +145,7 @@ class Pool:
         surface = self._surface
         if surface.view.release is None or surface.draining:
             while self._waiting:
-                self._waiting.popleft().upstream_away()
+                self._waiting.popleft().give_up()
         if self._waiting and self._retry is None:
             self._retry = surface.loop.call_later(surface.limits.upstream_retry_s, self._again)
 

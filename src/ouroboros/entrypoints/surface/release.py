@@ -86,9 +86,8 @@ def read_info(text: bytes) -> ReleaseInfo:
         raise ValueError("release.json is not an object")
 
     values: dict[str, Any] = {}
-    for name, default in (
-        (f, getattr(_DEFAULTS, f)) for f in ReleaseInfo.__slots__  # type: ignore[attr-defined]
-    ):
+    for name in ReleaseInfo.__slots__:
+        default = getattr(_DEFAULTS, name)
         value = document.get(name)
         if name == "proxy_prefixes":
             if isinstance(value, list):
@@ -197,6 +196,9 @@ def _index(web: int, info: ReleaseInfo) -> dict[bytes, Entry]:
         entries["/".join(("", path)).encode("utf-8", "surrogateescape")] = _entry(
             path, file, stored, info
         )
+    for entry in entries.values():
+        for form in (entry.identity, *entry.variants.values()):
+            form.prepare()
     return entries
 
 

@@ -118,7 +118,7 @@ class OpenedFile:
 class Representation:
     """What is sent for a path in one content coding."""
 
-    __slots__ = ("body", "coding", "file", "lines", "size", "tag")
+    __slots__ = ("body", "coding", "file", "lines", "ready", "size", "tag")
 
     def __init__(
         self, lines: bytes, tag: bytes, body: bytes | None, file: StoredFile | None, coding: bytes
@@ -129,6 +129,12 @@ class Representation:
         self.file = file
         self.coding = coding
         self.size = len(body) if body is not None else file.size if file is not None else 0
+        self.ready = b""
+
+    def prepare(self) -> None:
+        """Make the header lines of the usual answer, once nothing changes any more."""
+        self.lines = b"ETag: " + self.tag + b"\r\n" + self.lines
+        self.ready = self.lines + b"Accept-Ranges: bytes\r\nContent-Length: %d\r\n" % self.size
 
     @classmethod
     def of_file(cls, lines: bytes, file: StoredFile, coding: bytes) -> Representation:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from ouroboros.entrypoints.surface.head import FIELD, FIELD_BLOCK, LENGTH
+from ouroboros.entrypoints.surface.memo import Memo
 from ouroboros.entrypoints.surface.refusal import Refusal
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\r\n")
@@ -20,6 +21,7 @@ _DROPPED = frozenset(
 UNTIL_CLOSE = -2
 CHUNKED = -1
 _MEMO_ENTRIES = 256
+_MEMO_HEAD_BYTES = 1024
 
 
 class ResponseHead:
@@ -28,7 +30,7 @@ class ResponseHead:
     `length` is the body's size, -1 for chunked, -2 for "until the connection ends".
     """
 
-    __slots__ = ("keep_alive", "length", "lines", "status", "upgrade")
+    __slots__ = ("_ready", "keep_alive", "length", "lines", "status", "upgrade")
 
     def __init__(self, status: int, lines: bytes, length: int, keep_alive: bool, upgrade: bytes):
         self.status = status
@@ -36,25 +38,30 @@ class ResponseHead:
         self.length = length
         self.keep_alive = keep_alive
         self.upgrade = upgrade
+        self._ready: tuple[bytes, bytes] = (b"", b"")
+
+    def ready(self, own_lines: bytes) -> bytes:
+        """Everything up to the request id, for the usual answer of a known length."""
+        if self._ready[0] is not own_lines:
+            framing = b"Content-Length: %d\r\n" % self.length
+            self._ready = (own_lines, self.lines + framing + own_lines + b"X-Request-Id: ")
+        return self._ready[1]
 
 
 class ResponseGrammar:
     """Reads answer heads and remembers the latest (they differ by their Date alone)."""
 
     def __init__(self) -> None:
-        self._memo: dict[bytes, ResponseHead] = {}
+        self._memo = Memo[ResponseHead](_MEMO_ENTRIES)
 
     def read(self, head: bytes) -> ResponseHead:
         """Read a complete head. Raises `Refusal` (502) when it breaks the grammar."""
-        known = self._memo.get(head)
-        if known is not None:
-            return known
-        parsed = _read(head)
-        if len(head) <= 1024:
-            if len(self._memo) >= _MEMO_ENTRIES:
-                self._memo.clear()
-            self._memo[head] = parsed
-        return parsed
+        known = self._memo.known.get(head)
+        if known is None:
+            known = _read(head)
+            if len(head) <= _MEMO_HEAD_BYTES:
+                self._memo.offer(head, known)
+        return known
 
 
 def bad_answer(detail: str) -> Refusal:

@@ -140,10 +140,10 @@ def represent(entry: Entry, release: Release, request: Request, status: int) -> 
     form = entry.identity
     if entry.variants:
         form = choose(entry, first.get(b"accept-encoding", b""))
-    lines = form.lines
-    if release.info.headers:
-        lines = with_headers(lines, release.info.headers, request.path)
-    lines = b"ETag: " + form.tag + b"\r\n" + lines
+    rules = release.info.headers
+    if status == 200 and not rules and not request.fields.is_conditional:
+        return _whole(form, Answer(200, form.ready, fixed=True))
+    lines = with_headers(form.lines, rules, request.path) if rules else form.lines
     if status == 200:
         match = first.get(b"if-match")
         if match is not None and not tag_listed(match, form.tag, weak=False):

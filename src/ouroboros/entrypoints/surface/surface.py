@@ -18,6 +18,7 @@ from ouroboros.entrypoints.surface.deadlines import Deadlines
 from ouroboros.entrypoints.surface.forward import Gateway
 from ouroboros.entrypoints.surface.head import Grammar, Request
 from ouroboros.entrypoints.surface.limits import Limits
+from ouroboros.entrypoints.surface.memo import Memo
 from ouroboros.entrypoints.surface.options import Options
 from ouroboros.entrypoints.surface.pages import error_answer, state_answer
 from ouroboros.entrypoints.surface.pool import Pool, Target
@@ -28,6 +29,8 @@ from ouroboros.entrypoints.surface.view import Source, View
 from ouroboros.entrypoints.surface.watch import Watch
 
 TICK_S = 0.5
+# A prepared answer (status, lines, body), or a request that goes to the backend.
+Ready = tuple[int, bytes, bytes] | Request
 BADGE_PREFIX = b"/__preview/"
 
 
@@ -59,7 +62,7 @@ class Surface:
         self.proxied = 0
         self.switches = 0
         self.stamps = Stamps()
-        self.memo: dict[bytes, tuple[int, bytes, bytes]] = {}
+        self.memo = Memo[Ready](limits.memo_entries)
         self.grammar = Grammar(limits, options.hosts)
         self.responses = ResponseGrammar()
         self.gateway = Gateway(options.slot_id)
@@ -90,13 +93,11 @@ class Surface:
         self._exact = frozenset(prefixes)
         self._below = tuple(prefix + b"/" for prefix in prefixes)
 
-    def remember(self, head: bytes, status: int, lines: bytes, body: bytes) -> None:
-        """Keep an answer for requests of the very same bytes, until the next switch."""
+    def remember(self, head: bytes, ready: Ready, body: bytes) -> None:
+        """Keep what is known of a request for others of the very same bytes, until a switch."""
         limits = self.limits
         if len(head) <= limits.memo_head_bytes and len(body) <= limits.memo_body_bytes:
-            if len(self.memo) >= limits.memo_entries:
-                self.memo.clear()
-            self.memo[head] = (status, lines, body)
+            self.memo.offer(head, ready)
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -122,9 +123,14 @@ class Surface:
             return state_answer(view, request)
         return answer_static(view, view.release, request)
 
-    def error(self, refusal: Refusal, request: Request | None, view: View) -> Answer:
+    def error(self, refusal: Refusal, request: Request | None) -> Answer:
         """The answer that tells of a refusal."""
-        return error_answer(refusal.status, refusal.code, refusal.detail, request, view)
+        return error_answer(refusal.status, refusal.code, refusal.detail, request, self.view)
+
+    def count_answer(self, status: int) -> None:
+        """Count an answer of the backend."""
+        self.count[status] += 1
+        self.proxied += 1
 
     def away(self, view: View) -> Refusal:
         """What to say when no connection to the backend can be had."""

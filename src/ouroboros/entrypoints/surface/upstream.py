@@ -15,7 +15,7 @@ from ouroboros.entrypoints.surface.refusal import Refusal
 from ouroboros.entrypoints.surface.response import CHUNKED, ResponseHead, bad_answer
 
 if TYPE_CHECKING:
-    from ouroboros.entrypoints.surface.client import Client
+    from ouroboros.entrypoints.surface.exchange import Exchange
     from ouroboros.entrypoints.surface.head import Request
     from ouroboros.entrypoints.surface.pool import Pool
     from ouroboros.entrypoints.surface.surface import Surface
@@ -24,12 +24,12 @@ FREE, HEAD, BODY, UNTIL_END, TUNNEL, ENDED = range(6)
 
 
 class Upstream(asyncio.Protocol):
-    """A connection to the backend; serves one client at a time."""
+    """A connection to the backend; serves one exchange at a time."""
 
     __slots__ = (
         "_body", "_buffer", "_chunking", "_informational", "_keep", "_poller", "_pool",
-        "_surface", "client", "idle_since", "is_stalled", "phase", "since",
-        "transport",
+        "_surface", "exchange", "idle_since", "is_stalled", "phase",
+        "since", "transport",
     )  # fmt: skip
 
     def __init__(self, surface: Surface, pool: Pool) -> None:
@@ -41,7 +41,7 @@ class Upstream(asyncio.Protocol):
         self._chunking = False
         self._informational = 0
         self.phase = FREE
-        self.client: Client | None = None
+        self.exchange: Exchange | None = None
         self.is_stalled = False
         self.idle_since = self.since = surface.now
 
@@ -62,9 +62,9 @@ class Upstream(asyncio.Protocol):
         """
         return not self.transport.is_closing() and not self._poller.poll(0)
 
-    def send(self, client: Client, head: bytes) -> None:
-        """Begin an exchange: the head goes out, the answer will go to `client`."""
-        self.client = client
+    def send(self, exchange: Exchange, head: bytes) -> None:
+        """Begin an exchange: the head goes out, its answer goes to `exchange`."""
+        self.exchange = exchange
         self.phase = HEAD
         self.since = self._surface.now
         self._informational = 0
@@ -73,69 +73,69 @@ class Upstream(asyncio.Protocol):
     def close(self) -> None:
         """End the connection at once; the backend sees that nobody listens any more."""
         self.phase = ENDED
-        self.client = None
+        self.exchange = None
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The backend has gone: an answer in progress is finished or cut, never left open."""
-        client, phase = self.client, self.phase
-        self.client = None
+        exchange, phase = self.exchange, self.phase
+        self.exchange = None
         self.phase = ENDED
         self._pool.forget(self)
-        if client is None:
+        if exchange is None:
             return
         if phase == TUNNEL:
-            client.tunnel_ended()
+            exchange.end_tunnel()
         elif phase == UNTIL_END and exc is None:
-            client.answer_ended(b"0\r\n\r\n" if self._chunking else b"", None)
+            exchange.end(b"0\r\n\r\n" if self._chunking else b"", None)
         elif phase == HEAD:
             detail = "The backend closed the connection without an answer."
-            client.answer_failed(Refusal(502, "backend_closed", detail))
+            exchange.fail(Refusal(502, "backend_closed", detail))
         else:
-            client.answer_failed(bad_answer("The backend sent half an answer."))
+            exchange.fail(bad_answer("The backend sent half an answer."))
 
     def eof_received(self) -> bool | None:
         """Pass the end of one direction of a tunnel on; elsewhere it is the end."""
-        if self.phase == TUNNEL and self.client is not None:
-            self.client.tunnel_half_closed()
+        if self.phase == TUNNEL and self.exchange is not None:
+            self.exchange.half_close()
             return True
         return None
 
     def pause_writing(self) -> None:
         """The backend takes the request body slower than the client sends it."""
         self.is_stalled = True
-        if self.client is not None:
-            self.client.transport.pause_reading()
+        if self.exchange is not None:
+            self.exchange.client.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The backend has caught up."""
         self.is_stalled = False
-        if self.client is not None:
-            self.client.transport.resume_reading()
+        if self.exchange is not None:
+            self.exchange.client.transport.resume_reading()
 
     # -- the answer ----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Read the answer; anything that no request has asked for ends the connection."""
-        client = self.client
-        if client is None:
+        exchange = self.exchange
+        if exchange is None:
             self.close()
             return
         self.since = self._surface.now
         try:
             if self.phase == HEAD:
-                self._read_head(client, data)
+                self._read_head(exchange, data)
             elif self.phase == BODY:
-                self._read_body(client, data)
+                self._read_body(exchange, data)
             elif self.phase == UNTIL_END:
-                self._relay_open_end(client, data)
+                self._relay_open_end(exchange, data)
             else:
-                client.transport.write(data)
+                exchange.client.transport.write(data)
         except Refusal as refusal:
             self.close()
-            client.answer_failed(refusal)
+            exchange.fail(refusal)
 
-    def _read_head(self, client: Client, data: bytes) -> None:
+    def _read_head(self, exchange: Exchange, data: bytes) -> None:
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
@@ -151,28 +151,36 @@ class Upstream(asyncio.Protocol):
             head = self._surface.responses.read(data[: end + 4])
             data = data[end + 4 :]
             if head.status >= 200:
-                self._begin_body(client, head, data)
+                if (
+                    len(data) == head.length
+                    and head.keep_alive
+                    and exchange.request.is_plain
+                    and not self._surface.draining
+                ):
+                    self.exchange = None
+                    self.phase = FREE
+                    exchange.answer_at_once(self, head, data)
+                    return
+                self._begin_body(exchange, head, data)
                 return
             if head.status == 101:
-                self._begin_tunnel(client, head, data)
+                self._begin_tunnel(exchange, head, data)
                 return
             self._informational += 1
             if self._informational > self._surface.limits.informational:
                 raise bad_answer("The backend sends interim answers without end.")
-            request = client.request
+            request = exchange.request
             if request.http11 and (head.status != 100 or request.fields.expect_continue):
-                client.transport.write(head.lines + b"\r\n")
+                exchange.client.transport.write(head.lines + b"\r\n")
 
-    def _begin_tunnel(self, client: Client, head: ResponseHead, rest: bytes) -> None:
-        if not client.request.fields.upgrade or not head.upgrade:
+    def _begin_tunnel(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+        if not exchange.request.fields.upgrade or not head.upgrade:
             raise bad_answer("The backend switched to a protocol that nobody asked for.")
         self.phase = TUNNEL
-        client.begin_tunnel(
-            head.lines + b"Connection: Upgrade\r\nUpgrade: " + head.upgrade + b"\r\n", rest
-        )
+        exchange.begin_tunnel(head, rest)
 
-    def _begin_body(self, client: Client, head: ResponseHead, rest: bytes) -> None:
-        request = client.request
+    def _begin_body(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
+        request = exchange.request
         length = head.length
         self._keep = head.keep_alive
         framing = b""
@@ -188,10 +196,10 @@ class Upstream(asyncio.Protocol):
             self._chunking = True
         if length >= 0 and len(rest) == length and self._keep:
             # The usual answer: all of it in one read, out in one write.
-            client.write_head(head.lines, framing, rest)
+            exchange.write_head(head, framing, rest)
             self._end(b"")
             return
-        client.write_head(head.lines, framing, b"")
+        exchange.write_head(head, framing, b"")
         if length >= 0:
             self._body = LengthBody(length)
         elif length == CHUNKED:
@@ -201,13 +209,13 @@ class Upstream(asyncio.Protocol):
             self._keep = False
             self.phase = UNTIL_END
             if rest:
-                self._relay_open_end(client, rest)
+                self._relay_open_end(exchange, rest)
             return
         self.phase = BODY
         if rest or self._body.done:
-            self._read_body(client, rest)
+            self._read_body(exchange, rest)
 
-    def _read_body(self, client: Client, data: bytes) -> None:
+    def _read_body(self, exchange: Exchange, data: bytes) -> None:
         body = cast(Body, self._body)
         try:
             pieces, rest = body.feed(data) if not body.done else ([], data)
@@ -217,27 +225,27 @@ class Upstream(asyncio.Protocol):
             # More than it promised: what follows could pass for another client's answer.
             self._keep = False
         if len(pieces) == 1:
-            client.transport.write(pieces[0])
+            exchange.client.transport.write(pieces[0])
         elif pieces:
-            client.transport.writelines(pieces)
+            exchange.client.transport.writelines(pieces)
         if body.done:
             self._end(b"")
 
-    def _relay_open_end(self, client: Client, data: bytes) -> None:
+    def _relay_open_end(self, exchange: Exchange, data: bytes) -> None:
         if self._chunking:
-            client.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+            exchange.client.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
         else:
-            client.transport.write(data)
+            exchange.client.transport.write(data)
 
     def _end(self, last: bytes) -> None:
-        client = cast("Client", self.client)
-        self.client = None
+        exchange = cast("Exchange", self.exchange)
+        self.exchange = None
         self._body = None
-        keep = self._keep and client.request_is_complete()
+        keep = self._keep and exchange.is_complete()
         if keep:
             self.phase = FREE
             self.transport.resume_reading()
-            client.answer_ended(last, self)
+            exchange.end(last, self)
         else:
             self.close()
-            client.answer_ended(last, None)
+            exchange.end(last, None)

@@ -1,0 +1,40 @@
+"""A bounded memory of what repeats.
+
+Apart, because three grammars use it. It keeps a value when its key comes for the second time:
+keys that never repeat would otherwise cost an insertion and the upkeep of dead objects each
+(measured: 18 µs instead of 12 for a request with a header of its own).
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Memo(Generic[Value]):
+    """Values by the exact bytes they were made from. `known` is read directly on hot paths."""
+
+    __slots__ = ("_entries", "_seen", "known")
+
+    def __init__(self, entries: int) -> None:
+        self._entries = entries
+        self._seen: set[int] = set()
+        self.known: dict[bytes, Value] = {}
+
+    def offer(self, key: bytes, value: Value) -> None:
+        """Keep the value when this key was offered before; forget everything when full."""
+        mark = hash(key)
+        if mark not in self._seen:
+            if len(self._seen) >= self._entries:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
+        if len(self.known) >= self._entries:
+            self.known.clear()
+        self.known[key] = value
+
+    def clear(self) -> None:
+        """Forget everything, because what the values were made from has changed."""
+        self._seen.clear()
+        self.known.clear()
