@@ -1,56 +1,62 @@
-"""Failpoints: named instants at which a test can end or freeze the process that reaches them.
+"""Failpoints: named places at which a test can stop, kill or interrupt a process of ours.
 
-Off unless `PREVIEW_FAILPOINTS` is set when the process starts; then a point costs one look-up in
-a dictionary. Its value lists `name=action`, separated by commas: `kill` ends the process as
-SIGKILL does, `stop` freezes it as SIGSTOP does, `raise` raises `OSError`. With `#n` after the
-action it acts the n-th time the point is reached. With a directory in `PREVIEW_FAILPOINTS_ONCE`
-each point acts once, however often the process is started again.
+They are apart from everything, because every layer passes through them. Nothing is armed unless
+the process was started with `PREVIEW_FAILPOINTS`, or a test armed one in its own process; then a
+call is one look into an empty dictionary. Names are written as `<workflow>.<place>`.
 """
 
+import contextlib
 import os
 import signal
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
-_VARIABLE = "PREVIEW_FAILPOINTS"
-_ONCE_VARIABLE = "PREVIEW_FAILPOINTS_ONCE"
-
-_armed: dict[str, tuple[str, int]] = {}
-_reached: dict[str, int] = {}
+ENVIRONMENT_KEY = "PREVIEW_FAILPOINTS"
+"""`name=action[,name=action…]` with the actions of `_ACTIONS`; read when the process starts."""
 
 
-def arm(text: str) -> None:
-    """Arm the points listed in `text`; an empty text disarms all."""
-    _armed.clear()
-    _reached.clear()
-    for item in filter(None, text.split(",")):
-        name, _, action = item.partition("=")
-        action, _, at = action.partition("#")
-        _armed[name] = (action or "kill", int(at or 1))
+class FailpointReached(RuntimeError):
+    """What the action `raise` raises: an error nothing in the house expects."""
 
 
 def failpoint(name: str) -> None:
-    """Act when the point is armed; else do nothing."""
-    if not _armed or name not in _armed:
-        return
-    action, at = _armed[name]
-    _reached[name] = _reached.get(name, 0) + 1
-    if _reached[name] != at or _has_acted(name):
-        return
-    if action == "raise":
-        raise OSError(f"failpoint {name}")
-    os.kill(os.getpid(), signal.SIGSTOP if action == "stop" else signal.SIGKILL)
+    """Do what is armed at this place, normally nothing."""
+    action = _armed.get(name)
+    if action is not None:
+        action(name)
 
 
-def _has_acted(name: str) -> bool:
-    """Whether a point that acts once has acted, in this process or in one before it."""
-    directory = os.environ.get(_ONCE_VARIABLE)
-    if directory is None:
-        return False
-    mark = Path(directory) / name
-    if mark.exists():
-        return True
-    mark.touch()
-    return False
+@contextlib.contextmanager
+def armed(name: str, action: Callable[[str], None]) -> Iterator[None]:
+    """Arm a place in this process for the time of a block; for tests."""
+    before = _armed.get(name)
+    _armed[name] = action
+    try:
+        yield
+    finally:
+        if before is None:
+            del _armed[name]
+        else:
+            _armed[name] = before
 
 
-arm(os.environ.get(_VARIABLE, ""))
+def _kill(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _raise(name: str) -> None:
+    raise FailpointReached(name)
+
+
+_ACTIONS: Mapping[str, Callable[[str], None]] = {"kill": _kill, "stop": _stop, "raise": _raise}
+
+
+def _read(text: str) -> dict[str, Callable[[str], None]]:
+    pairs = (item.partition("=") for item in text.split(",") if item)
+    return {name: _ACTIONS[action] for name, _, action in pairs}
+
+
+_armed: dict[str, Callable[[str], None]] = _read(os.environ.get(ENVIRONMENT_KEY, ""))

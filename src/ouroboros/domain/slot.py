@@ -14,6 +14,7 @@ from ouroboros.domain.errors import BadInput
 
 _SLOT_ID = re.compile(r"preview-([1-9][0-9]{0,2})")
 _SLOT_ALIAS = re.compile(r"preview([1-9][0-9]{0,2})")
+_RETIRED = re.compile(r"app_preview_[1-9][0-9]{0,2}__old_([0-9]+)")
 _DOMAIN = re.compile(
     r"(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 )
@@ -59,6 +60,12 @@ class SlotDatabase:
     def retired(self, sequence: int) -> str:
         """The name of a replaced database until the worker has dropped it."""
         return f"{self.name}__old_{sequence}"
+
+
+def retired_number(name: str) -> int | None:
+    """The sequence number in a name made by `SlotDatabase.retired`; None for any other name."""
+    match = _RETIRED.fullmatch(name)
+    return int(match.group(1)) if match else None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -13,6 +13,7 @@ from ouroboros.plans.postgres_config import ADMIN, CONTROL_DATABASE, LOADER, OWN
 from ouroboros.plans.sql import Statement, Text, statement
 
 SLOT_CONNECTIONS = 20
+_LOADER_CONNECTIONS = 4
 # Who is no superuser may not even say NOSUPERUSER or NOREPLICATION (manual, ALTER ROLE), and a
 # role that the admin made has neither.
 # A forgotten transaction holds back vacuum and migrations; a runaway query holds a core.
@@ -58,23 +59,33 @@ def roles_by_admin(
     if OWNER not in existing:
         statements.append(statement("CREATE ROLE {} NOLOGIN", OWNER))
         statements.append(statement("GRANT {} TO {}", OWNER, admin))
-    verb = "ALTER" if LOADER in existing else "CREATE"
-    statements += [
-        statement(
-            f"{verb} ROLE {{}} LOGIN NOCREATEDB NOCREATEROLE CONNECTION LIMIT 12 PASSWORD {{}}",
-            LOADER,
-            Text(loader_verifier),
-        ),
-        statement("GRANT {} TO {}", OWNER, LOADER),
+    if LOADER not in existing:
+        statements += _make_login(LOADER, admin)
+    statements += assert_loader_role(loader_verifier)
+    for database, verifier in slots.items():
+        if database.role not in existing:
+            statements += _make_login(database.role, admin)
+        statements += assert_slot_role(database, verifier)
+    return statements
+
+
+def assert_loader_role(verifier: str) -> list[Statement]:
+    """Bring the loader back to what it must be; part of every build of a template."""
+    login = f"LOGIN NOCREATEDB NOCREATEROLE CONNECTION LIMIT {_LOADER_CONNECTIONS}"
+    return [
+        statement(f"ALTER ROLE {{}} {login} PASSWORD {{}}", LOADER, Text(verifier)),
         statement("ALTER ROLE {} RESET ALL", LOADER),
         statement("ALTER ROLE {} SET role = {}", LOADER, Text(OWNER)),
     ]
-    for database, verifier in slots.items():
-        if database.role not in existing:
-            statements.append(statement("CREATE ROLE {}", database.role))
-            statements.append(statement("GRANT {} TO {}", OWNER, database.role))
-        statements += assert_slot_role(database, verifier)
-    return statements
+
+
+def _make_login(role: str, admin: str) -> list[Statement]:
+    """A login that acts as the owner; the admin is a member to be able to take its objects."""
+    return [
+        statement("CREATE ROLE {}", role),
+        statement("GRANT {} TO {}", OWNER, role),
+        statement("GRANT {} TO {}", role, admin),
+    ]
 
 
 def assert_slot_role(database: SlotDatabase, verifier: str) -> list[Statement]:

@@ -6,11 +6,13 @@ administered through `OUROBOROS_CONTROL_DSN`.
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from psycopg.conninfo import conninfo_to_dict
 
 from ouroboros.adapters.cluster.secrets import password_of
 from ouroboros.domain.database_url import DatabaseUrl
+from ouroboros.domain.errors import BadInput
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.postgres_config import ADMIN, CONTROL_DATABASE, LOADER, SUPERUSER
 
@@ -23,8 +25,8 @@ class ClusterAccess:
     port: int
     secrets_dir: Path
     admin: str = ADMIN
-    admin_password: str | None = None
-    """Set for an external cluster only; otherwise it is generated like the others."""
+    external_url: str | None = None
+    """The administrator's URL of an external cluster; None: the cluster is our own."""
     control_database: str = CONTROL_DATABASE
 
     def superuser_dsn(self, database: str = "postgres") -> str:
@@ -34,9 +36,9 @@ class ClusterAccess:
     def admin_dsn(self, database: str | None = None) -> str:
         """The URL of the admin in a database (the control plane's, unless another is named)."""
         name = database or self.control_database
-        if self.admin_password is None:
+        if self.external_url is None:
             return self._url(name, self.admin).text()
-        return DatabaseUrl(name, self.admin, self.admin_password, self.host, self.port).text()
+        return urlunsplit(urlsplit(self.external_url)._replace(path=f"/{quote(name, safe='')}"))
 
     def control_dsn(self) -> str:
         """The URL of the control plane's database."""
@@ -59,13 +61,19 @@ class ClusterAccess:
 
 
 def external_access(control_dsn: str, secrets_dir: Path) -> ClusterAccess:
-    """Read the access to an external cluster from its URL."""
+    """Read the access to an external cluster from its URL (`invalid_configuration`)."""
+    if "://" not in control_dsn:
+        raise BadInput(
+            "invalid_configuration",
+            "OUROBOROS_CONTROL_DSN is not a URL",
+            "use postgresql://user:password@host:port/database",
+        )
     parts = {key: str(value) for key, value in conninfo_to_dict(control_dsn).items()}
     return ClusterAccess(
         host=parts.get("host", "/var/run/postgresql"),
         port=int(parts.get("port", "5432")),
         secrets_dir=secrets_dir,
         admin=parts.get("user", ADMIN),
-        admin_password=parts.get("password", ""),
+        external_url=control_dsn,
         control_database=parts.get("dbname", CONTROL_DATABASE),
     )

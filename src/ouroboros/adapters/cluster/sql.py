@@ -3,6 +3,7 @@
 from typing import Any
 
 from psycopg import Connection, sql
+from psycopg.rows import tuple_row
 
 from ouroboros.plans.sql import Name, Names, Statement, Text
 
@@ -14,8 +15,9 @@ def compose(statement: Statement) -> sql.Composed:
 
 def run(connection: Connection[Any], statement: Statement) -> list[tuple[Any, ...]]:
     """Run one statement and return its rows, if it has any."""
-    cursor = connection.execute(compose(statement), statement.params or None)
-    return cursor.fetchall() if cursor.description else []
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(compose(statement), statement.params or None)
+        return cursor.fetchall() if cursor.description else []
 
 
 def run_all(connection: Connection[Any], *statements: Statement) -> None:

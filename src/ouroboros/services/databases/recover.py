@@ -1,0 +1,92 @@
+"""Recovery: every state that a crash can leave is settled, at start and by the worker.
+
+Each slot is settled under its lock, so what is found there belongs to nobody any more:
+a clone that was not completed, an interrupted drop, a row that says `running`, a database that
+was closed for a swap which never happened, or no database at all.
+"""
+
+from typing import Any
+
+from psycopg import Connection
+
+from ouroboros.adapters.cluster import ledger
+from ouroboros.adapters.cluster.catalog import DatabaseRecord, read_catalog
+from ouroboros.adapters.cluster.locks import Lock, holding_if_free
+from ouroboros.adapters.cluster.sql import run, run_all
+from ouroboros.adapters.cluster.workshop import leftovers
+from ouroboros.domain.errors import Failed
+from ouroboros.domain.reset import EMPTY
+from ouroboros.domain.slot import Slot
+from ouroboros.plans import databases as plan
+from ouroboros.services.databases.reset import reset
+from ouroboros.services.databases.workbench import Workbench
+
+
+def recover(bench: Workbench) -> list[str]:
+    """Settle what crashes left; returns what was done, in words. May be repeated.
+
+    What somebody is working on at this moment is left alone.
+    """
+    done: list[str] = []
+    with bench.own("recovering the slots' databases") as connection:
+        with holding_if_free(connection, Lock.WORKSHOP, 0) as held:
+            if held:
+                for name in leftovers(connection):
+                    run(connection, plan.drop(name))
+                    done.append(f"dropped {name}, an unfinished build")
+        for slot in bench.settings.pool:
+            with holding_if_free(connection, Lock.SLOT, slot.number) as held:
+                if held:
+                    done += _settle_slot(connection, slot)
+        missing = [
+            slot
+            for slot in bench.settings.pool
+            if slot.database.name not in read_catalog(connection)
+        ]
+    for slot in missing:
+        report = reset(bench, slot, EMPTY, run_id=None, fence=None)
+        done.append(f"made {report.db_name}, empty, because {slot.id} had no database")
+    return done
+
+
+def _settle_slot(connection: Connection[Any], slot: Slot) -> list[str]:
+    catalog = read_catalog(connection)
+    done = _drop_unfinished(connection, slot, catalog)
+    live = catalog.get(slot.database.name)
+    if live is not None and not live.open and not live.invalid:
+        # The swap did not commit, so this is the old database, whole; its reset is failed below.
+        run_all(
+            connection,
+            *plan.grant_to_slot(live.name, slot.database),
+            plan.allow_connections(live.name, True),
+        )
+        done.append(f"opened {live.name}, which an interrupted reset had closed")
+    for row in ledger.running(connection, slot):
+        if live is not None and live.mark is not None and live.mark.reset_id == row.id:
+            ledger.complete(connection, row.id, {"fingerprint": live.mark.fingerprint})
+            done.append(f"settled reset {row.id} of {slot.id}: it was completed")
+        else:
+            interrupted = Failed(
+                "reset_interrupted",
+                f"the process that reset {slot.database.name} ended before the swap",
+                "reset again; the database is in the state it had before",
+            )
+            ledger.fail(connection, row.id, interrupted)
+            done.append(f"settled reset {row.id} of {slot.id}: it was interrupted")
+    return done
+
+
+def _drop_unfinished(
+    connection: Connection[Any], slot: Slot, catalog: dict[str, DatabaseRecord]
+) -> list[str]:
+    """Drop clones that never became standbys, and what an interrupted drop left invalid."""
+    done = []
+    for record in list(catalog.values()):
+        ours = record.name in {slot.database.making, slot.database.standby, slot.database.name}
+        unfinished = record.name == slot.database.making
+        unmarked = record.name == slot.database.standby and record.mark is None
+        if ours and (unfinished or unmarked or record.invalid):
+            run(connection, plan.drop(record.name))
+            del catalog[record.name]
+            done.append(f"dropped {record.name}, which was not complete")
+    return done

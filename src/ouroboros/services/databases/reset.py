@@ -1,0 +1,192 @@
+"""A reset: a slot's database becomes exactly what a seed or snapshot says.
+
+Read top to bottom: decide the template, lock the slot, write the row, have a complete clone ready
+(a standby that waits, or one made now), close the old database, swap. Nothing is touched before
+the template is known to exist, and nothing is half done after: until the swap commits, the slot
+has its old database, and from then on the new one.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import Connection
+
+from ouroboros.adapters.cluster import ledger
+from ouroboros.adapters.cluster.catalog import DatabaseRecord, read_catalog
+from ouroboros.adapters.cluster.locks import Lock, holding
+from ouroboros.adapters.cluster.sql import run
+from ouroboros.adapters.cluster.swap import (
+    Swap,
+    close_and_empty,
+    require_fence,
+    swap_into_place,
+)
+from ouroboros.domain.errors import Failed, PreviewError
+from ouroboros.domain.failpoint import failpoint
+from ouroboros.domain.reset import ResetPath, ResetReport, Source
+from ouroboros.domain.slot import Slot
+from ouroboros.domain.template import Mark
+from ouroboros.plans import databases as plan
+from ouroboros.services.databases.standbys import is_ready, make_standby
+from ouroboros.services.databases.templates import Wanted, ensure, want
+from ouroboros.services.databases.workbench import Workbench, now_text
+
+_SLOT_WAIT_S = 50.0
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    """Durations of the parts of a reset in milliseconds."""
+
+    started: float = field(default_factory=time.perf_counter)
+    lap_started: float = field(default_factory=time.perf_counter)
+    laps: dict[str, float] = field(default_factory=dict)
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round((now - self.lap_started) * 1000, 3)
+        self.lap_started = now
+
+    def total_ms(self) -> float:
+        return round((time.perf_counter() - self.started) * 1000, 3)
+
+
+def reset(
+    bench: Workbench,
+    slot: Slot,
+    source: Source,
+    *,
+    run_id: str | None,
+    fence: int | None,
+    rebuild: bool = False,
+    strict: bool = False,
+) -> ResetReport:
+    """Bring a slot's database to the state of a source.
+
+    With a fence, only while the slot is leased under it (`stale_fence`). One row in
+    `preview_db_resets` for each attempt that got as far as touching anything. May be repeated.
+    """
+    watch = _Stopwatch()
+    with bench.borrowed(f"resetting {slot.database.name}") as connection:
+        wanted = want(bench, connection, source, read_catalog(connection), rebuild=rebuild)
+        require_fence(connection, slot, fence)
+        reset_id = ledger.begin(connection, slot, source, run_id, fence)
+    failpoint("reset.begun")
+    try:
+        path = ResetPath.SWAP
+        if wanted.record is None:
+            wanted = ensure(bench, wanted, rebuild=rebuild, strict=strict)
+            path = ResetPath.BUILD
+            watch.lap("build")
+        with bench.borrowed(f"resetting {slot.database.name}") as connection:
+            return _under_lock(
+                bench, connection, _Reset(slot, wanted, reset_id, fence, path, watch)
+            )
+    except PreviewError as error:
+        _record_failure(bench, reset_id, error)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Reset:
+    slot: Slot
+    wanted: Wanted
+    reset_id: int
+    fence: int | None
+    path: ResetPath
+    watch: _Stopwatch
+
+
+def _under_lock(bench: Workbench, connection: Connection[Any], reset: _Reset) -> ResetReport:
+    database = reset.slot.database
+    with holding(connection, Lock.SLOT, reset.slot.number, _SLOT_WAIT_S):
+        reset.watch.lap("wait")
+        catalog = read_catalog(connection)
+        path = reset.path
+        if not is_ready(catalog.get(database.standby), reset.wanted.name):
+            path = ResetPath.BUILD if path is ResetPath.BUILD else ResetPath.CLONE
+            with bench.own(f"cloning {reset.wanted.name} for {reset.slot.id}") as own:
+                make_standby(own, reset.slot, reset.wanted.mark)
+            reset.watch.lap("clone")
+        failpoint("reset.standby_ready")
+        return _swap(bench, connection, reset, path, catalog.get(database.name))
+
+
+def _swap(
+    bench: Workbench,
+    connection: Connection[Any],
+    reset: _Reset,
+    path: ResetPath,
+    old: DatabaseRecord | None,
+) -> ResetReport:
+    database = reset.slot.database
+    mark = reset.wanted.mark
+    watch = reset.watch
+    verifier = bench.verifier(connection, reset.slot)
+    ended = 0
+    report: list[ResetReport] = []
+
+    def settle(inside: Connection[Any]) -> None:
+        watch.lap("swap")
+        details = {
+            "path": str(path),
+            "fingerprint": mark.fingerprint,
+            "template": mark.template,
+            "content": mark.content,
+            "sessions_ended": ended,
+            "durations_ms": dict(watch.laps),
+            "duration_ms": watch.total_ms(),
+            "advice": mark.further.get("advice", []),
+            "not_deterministic": mark.further.get("not_deterministic") or [],
+        }
+        ledger.complete(inside, reset.reset_id, details)
+        made = ResetReport(
+            reset.reset_id,
+            database.name,
+            reset.wanted.source,
+            path,
+            mark.fingerprint,
+            watch.total_ms(),
+            details,
+        )
+        report[:] = [made]
+
+    try:
+        if old is not None:
+            ended = close_and_empty(connection, database.name)
+            watch.lap("close")
+        failpoint("reset.before_rename")
+        swap = Swap(
+            reset.slot, reset.reset_id, reset.fence, verifier, _live(mark, reset.reset_id), settle
+        )
+        swap_into_place(connection, swap, replaces=old is not None)
+    finally:
+        if not report:
+            _reopen(connection, database.name, old)
+    failpoint("reset.swapped")
+    return report[0]
+
+
+def _live(mark: Mark, reset_id: int) -> str:
+    clone = mark.for_clone(now_text())
+    return Mark(
+        clone.template, clone.source, clone.content, clone.fingerprint, clone.made_at, reset_id
+    ).text()
+
+
+def _reopen(connection: Connection[Any], name: str, old: DatabaseRecord | None) -> None:
+    """After a swap that did not happen the old database, which is whole, serves again."""
+    if old is not None and not connection.broken:
+        run(connection, plan.allow_connections(name, True))
+
+
+def _record_failure(bench: Workbench, reset_id: int, error: PreviewError) -> None:
+    """Settle the row; when even that fails, recovery settles it later."""
+    try:
+        with bench.borrowed(f"recording reset {reset_id}") as connection:
+            ledger.fail(connection, reset_id, error)
+    except PreviewError as second:
+        raise Failed(
+            error.code, f"{error.message} (and it could not be recorded: {second})", error.hint
+        ) from error

@@ -1,0 +1,49 @@
+"""Standbys: the clone that waits to become a slot's database at its next reset.
+
+A clone in the making has a name of its own and is closed. It becomes the standby in one
+transaction, with its rights and its mark, so a standby is always complete.
+"""
+
+from typing import Any
+
+from psycopg import Connection
+
+from ouroboros.adapters.cluster.catalog import DatabaseRecord, bytes_of
+from ouroboros.adapters.cluster.sql import run, run_all
+from ouroboros.domain.failpoint import failpoint
+from ouroboros.domain.slot import Slot
+from ouroboros.domain.template import Mark
+from ouroboros.plans import databases as plan
+from ouroboros.services.databases.workbench import now_text
+
+
+def is_ready(record: DatabaseRecord | None, template: str) -> bool:
+    """Whether a database is a complete standby of this template."""
+    return (
+        record is not None
+        and record.mark is not None
+        and record.mark.template == template
+        and not record.invalid
+    )
+
+
+def make_standby(connection: Connection[Any], slot: Slot, template: Mark) -> None:
+    """Clone a template into a slot's standby; the caller holds the slot's lock.
+
+    Whatever stands under the two names is dropped first, so it may be repeated.
+    """
+    database = slot.database
+    run(connection, plan.drop(database.making))
+    failpoint("standby.before_clone")
+    size = bytes_of(connection, template.template)
+    run(connection, plan.clone(template.template, database.making, size))
+    failpoint("standby.cloned")
+    run(connection, plan.drop(database.standby))
+    with connection.transaction():
+        run_all(
+            connection,
+            *plan.grant_to_slot(database.making, database),
+            plan.comment(database.making, template.for_clone(now_text()).text()),
+            plan.rename(database.making, database.standby),
+        )
+    failpoint("standby.renamed")

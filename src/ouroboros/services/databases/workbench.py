@@ -1,0 +1,121 @@
+"""What every use case of the slots' databases works with.
+
+Short work that belongs to a reset borrows a connection of the control plane's pool; work that may
+take long (copying, building, dropping) opens one of its own, without the pool's limits.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from ouroboros.adapters.cluster.access import ClusterAccess
+from ouroboros.adapters.cluster.catalog import server_identity
+from ouroboros.adapters.cluster.failures import translated
+from ouroboros.adapters.cluster.prepare import make_verifier
+from ouroboros.adapters.cluster.seed_files import SeedFile, read_file
+from ouroboros.adapters.cluster.workshop import Workshop
+from ouroboros.adapters.control.connection import ControlPool
+from ouroboros.domain.slot import Slot
+from ouroboros.ports import CommandRunner
+from ouroboros.settings import Settings
+
+_SERVER_IDENTITY_AGE_S = 300.0
+# A drop that waits for a frozen session, or a copy on a slow disk, is given up and tried again.
+_LONG_STATEMENT = "900s"
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """What is costly to find out and seldom changes; guarded by a lock, shared by threads."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    files: dict[Path, tuple[tuple[int, ...], SeedFile]] = field(default_factory=dict)
+    verifiers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    server: tuple[float, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """The control plane's pool, the cluster, the settings, and a runner for PostgreSQL's tools."""
+
+    control: ControlPool
+    access: ClusterAccess
+    settings: Settings
+    runner: CommandRunner
+    programs: Path
+    _remembered: _Remembered = field(default_factory=_Remembered)
+
+    @contextmanager
+    def borrowed(self, doing: str) -> Iterator[Connection[Any]]:
+        """A connection of the pool, in autocommit; PostgreSQL's errors become ours."""
+        with translated(doing), self.control.connection() as connection:
+            yield connection
+
+    @contextmanager
+    def own(self, doing: str) -> Iterator[Connection[Any]]:
+        """A connection of our own as the admin, for work that may take minutes."""
+        options = f"-c statement_timeout={_LONG_STATEMENT} -c timezone=UTC"
+        with (
+            translated(doing),
+            psycopg.connect(
+                self.access.admin_dsn(), autocommit=True, options=options, connect_timeout=10
+            ) as connection,
+        ):
+            yield connection
+
+    def workshop(self, connection: Connection[Any]) -> Workshop:
+        """The workshop, for a connection that holds its lock."""
+        return Workshop(
+            connection=connection,
+            access=self.access,
+            programs=self.programs,
+            runner=self.runner,
+            scratch_dir=self.settings.state_dir / "scratch",
+            time_limit_s=float(self.settings.build_time_limit_s),
+        )
+
+    def hashed(self, path: Path) -> SeedFile:
+        """A file with its hash, which is taken anew only when the file was written to."""
+        found = path.stat()
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        known = self._remembered.files.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        file = read_file(path)
+        with self._remembered.lock:
+            # A file written to in the clock tick in which it was read would be missed later.
+            if time.time_ns() - found.st_mtime_ns > 2_000_000_000:
+                self._remembered.files[path] = (stamp, file)
+        return file
+
+    def server(self, connection: Connection[Any]) -> str:
+        """What of the server decides the result of a seed; looked up every five minutes."""
+        known = self._remembered.server
+        now = time.monotonic()
+        if known is None or now - known[0] > _SERVER_IDENTITY_AGE_S:
+            known = (now, server_identity(connection))
+            self._remembered.server = known
+        return known[1]
+
+    def verifier(self, connection: Connection[Any], slot: Slot) -> str:
+        """The SCRAM verifier of a slot's password; made once, since making one takes time."""
+        role = slot.database.role
+        password = self.access.password(role)
+        known = self._remembered.verifiers.get(role)
+        if known is None or known[0] != password:
+            known = (password, make_verifier(connection, role, password))
+            self._remembered.verifiers[role] = known
+        return known[1]
+
+
+def now_text() -> str:
+    """The time of day in UTC, as it stands in marks."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
