@@ -188,9 +188,10 @@ def _ask_at_the_desk(story: Story, season: Season) -> None:
     for loan in story.loans:
         if loan.back_on < season.today or random.random() > 0.5:
             continue
-        asking = random.sample([m for m in range(season.members) if m != loan.member], 2)
-        for member in asking[: random.choice((1, 1, 2))]:
-            purpose = random.choice(PURPOSES[TOOLS[loan.tool].glyph].split("; "))
+        others = [member for member in range(season.members) if member != loan.member]
+        purposes = random.sample(PURPOSES[TOOLS[loan.tool].glyph].split("; "), 2)
+        wishes = list(zip(random.sample(others, 2), purposes, strict=True))
+        for member, purpose in wishes[: random.choice((1, 1, 2))]:
             span = (season.today - loan.lent_on).days
             written_on = loan.lent_on + dt.timedelta(days=random.randint(0, min(span, 6)))
             story.notes.append((loan.tool, member, "asks", purpose, written_on))

@@ -6,9 +6,10 @@ import os
 import sys
 
 from alembic import context
+from sqlalchemy import create_engine, pool
+
 from app.environment import BadEnvironment, read_environment
 from app.models import Base
-from sqlalchemy import create_engine, pool
 
 
 def run_offline() -> None:

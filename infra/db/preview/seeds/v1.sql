@@ -820,21 +820,27 @@ COPY public.desk_notes (id, tool_id, member_id, kind, body, written_on) FROM std
 75	25	13	condition	Came back cleaner than it left.	2026-04-11
 76	29	13	condition	Came back cleaner than it left.	2026-04-16
 77	61	4	condition	Small nick, ground out.	2026-04-22
-78	59	28	asks	Round-over on shelves	2026-05-01
-79	59	20	asks	Round-over on shelves	2026-05-04
-80	61	22	condition	Blade turned round, like new.	2026-05-05
-81	10	13	asks	A bed that would not close	2026-05-05
-82	56	29	asks	Chopping block	2026-05-09
-83	30	32	asks	Gutters	2026-05-09
-84	4	37	asks	Box balls, three	2026-05-10
-85	48	10	asks	Window frames	2026-05-10
-86	38	26	asks	Garden furniture	2026-05-12
-87	3	25	asks	Sowing a meadow strip	2026-05-13
-88	47	9	condition	Came back cleaner than it left.	2026-05-13
-89	48	18	asks	Stairs	2026-05-14
-90	55	25	asks	Tiling line in the bath	2026-05-14
-91	32	35	asks	Helping next door move	2026-05-14
-92	13	7	asks	Table top	2026-05-15
+78	59	38	asks	House sign	2026-05-04
+79	61	22	condition	Blade turned round, like new.	2026-05-05
+80	10	13	asks	Paving, tapped level	2026-05-06
+81	30	12	asks	Gutters	2026-05-07
+82	3	24	asks	Sowing a meadow strip	2026-05-10
+83	56	17	asks	Chopping block	2026-05-10
+84	55	20	asks	Suspended ceiling	2026-05-10
+85	48	9	asks	Stairs	2026-05-11
+86	40	25	asks	Kitchen worktop	2026-05-12
+87	48	1	asks	Garden table	2026-05-12
+88	33	21	asks	Sofa on a trailer	2026-05-12
+89	38	14	asks	Mossy steps	2026-05-12
+90	47	9	condition	Came back cleaner than it left.	2026-05-13
+91	54	30	asks	Leaves off the lawn	2026-05-14
+92	54	8	asks	School garden day	2026-05-14
+93	20	18	asks	Old lino	2026-05-14
+94	32	3	asks	Helping next door move	2026-05-14
+95	33	13	asks	Tree guard	2026-05-14
+96	23	19	asks	Kitchen tap	2026-05-15
+97	20	21	asks	Frozen pipe	2026-05-16
+98	32	25	asks	Piano to the hall	2026-05-16
 \.
 
 SELECT pg_catalog.setval('public.shelves_id_seq', 8, true);
@@ -845,4 +851,4 @@ SELECT pg_catalog.setval('public.tools_id_seq', 62, true);
 
 SELECT pg_catalog.setval('public.loans_id_seq', 536, true);
 
-SELECT pg_catalog.setval('public.desk_notes_id_seq', 92, true);
+SELECT pg_catalog.setval('public.desk_notes_id_seq', 98, true);

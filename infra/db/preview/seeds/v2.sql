@@ -1080,26 +1080,21 @@ COPY public.desk_notes (id, tool_id, member_id, kind, body, written_on) FROM std
 103	42	28	condition	Came back cleaner than it left.	2026-08-26
 104	4	10	condition	Small nick, ground out.	2026-09-08
 105	17	3	condition	New filter fitted.	2026-09-13
-106	2	36	asks	Couch grass, again	2026-09-16
-107	20	3	condition	New filter fitted.	2026-09-19
+106	20	3	condition	New filter fitted.	2026-09-19
+107	2	44	asks	Lifting potatoes	2026-09-21
 108	51	14	condition	Cable inspected, tag renewed.	2026-09-22
 109	4	41	condition	Sharpened and oiled.	2026-09-23
 110	27	15	condition	Came back cleaner than it left.	2026-09-26
-111	40	14	asks	Laminate floor	2026-09-27
-112	5	2	asks	Fig over the wall	2026-09-28
-113	40	12	asks	Kitchen worktop	2026-09-29
-114	57	28	asks	Garden wall	2026-09-29
-115	57	35	asks	Bathroom tiles	2026-09-30
-116	12	44	condition	Blade turned round, like new.	2026-10-01
-117	5	21	asks	Fig over the wall	2026-10-02
-118	54	44	asks	Levelling the path	2026-10-03
-119	52	10	asks	Eighty kilos of Bramleys	2026-10-03
-120	63	37	asks	Box balls, three	2026-10-04
-121	30	6	asks	Apple picking	2026-10-06
-122	48	33	asks	A boat, small	2026-10-07
-123	48	32	asks	A boat, small	2026-10-08
-124	46	43	asks	Marmalade	2026-10-09
-125	33	19	asks	Tree guard	2026-10-10
+111	60	16	asks	Fence wire	2026-09-30
+112	5	18	asks	Apple pruning	2026-10-01
+113	12	44	condition	Blade turned round, like new.	2026-10-01
+114	46	31	asks	Chutney	2026-10-03
+115	46	21	asks	Marmalade	2026-10-03
+116	50	15	asks	Trailer hitch	2026-10-05
+117	60	23	asks	New network cable	2026-10-05
+118	52	37	asks	Windfalls	2026-10-05
+119	63	11	asks	Tidying the ivy	2026-10-09
+120	20	5	asks	Stripping the front door	2026-10-09
 \.
 
 SELECT pg_catalog.setval('public.shelves_id_seq', 8, true);
@@ -1110,4 +1105,4 @@ SELECT pg_catalog.setval('public.tools_id_seq', 72, true);
 
 SELECT pg_catalog.setval('public.loans_id_seq', 752, true);
 
-SELECT pg_catalog.setval('public.desk_notes_id_seq', 125, true);
+SELECT pg_catalog.setval('public.desk_notes_id_seq', 120, true);
