@@ -72,6 +72,9 @@ class Allocator:
         Idempotent per run: a run that holds a slot gets the same one, and its database is not
         reset again. `wake(seconds)` returns early when a slot may have become free.
         """
+        held = self.leases.claim(run_id)
+        if held is not None and held.is_reset:
+            return Allocation(held.lease, already_held=True, reset=self._last_reset(held))
         self.databases.check(source)
         self.leases.enqueue(run_id, branch, priority)
         self.leases.turn()
