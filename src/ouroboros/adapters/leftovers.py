@@ -55,6 +55,15 @@ def list_marked(instance: str) -> list[guard.ProcessEntry]:
     ]
 
 
+def is_guard(entry: guard.ProcessEntry) -> bool:
+    """Whether a process is one of our guards, which ends what it guards by itself."""
+    try:
+        argv = Path(f"/proc/{entry.pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return os.fsencode(guard.__file__) in argv
+
+
 def end_processes(
     is_ours: Callable[[guard.ProcessEntry], bool], time_limit_s: float = 10.0
 ) -> list[int]:

@@ -18,6 +18,7 @@ from ouroboros.settings import Settings
 _DOWN_LIMIT_S = 60.0
 _START_LIMIT_S = 240.0
 _ASK_LIMIT_S = 5.0
+_SUPERVISOR = (sys.executable, "-m", "ouroboros.entrypoints.supervisor", "{fd}")
 _SUPERVISOR_LOG_LIMIT_BYTES = 1024 * 1024
 
 
@@ -52,7 +53,7 @@ def status() -> None:
 COMMANDS = {"up": up, "down": down, "status": status}
 
 
-def bring_up(configured: Settings) -> dict[str, Any]:
+def bring_up(configured: Settings, supervisor: tuple[str, ...] = _SUPERVISOR) -> dict[str, Any]:
     """Start an instance in the background and wait until it is ready; returns its status.
 
     May be repeated: an instance that is up, or is starting, is waited for (`already_up`). Raises
@@ -67,7 +68,7 @@ def bring_up(configured: Settings) -> dict[str, Any]:
         log_path = configured.log_dir / "supervisor.log"
         _keep_small(log_path)
         daemon = start_daemon(
-            (sys.executable, "-m", "ouroboros.entrypoints.supervisor", "{fd}"),
+            supervisor,
             configured.home,
             control_environment(configured, os.environ),
             log_path,
@@ -201,9 +202,13 @@ def _told_down(document: Document) -> str:
     return "Ouroboros was not up"
 
 
+def _port_of(service: Document) -> int | None:
+    return service["ports"][0] if service["ports"] else None
+
+
 def _told_status(document: Document) -> str:
     services = [
-        (item["name"], item["state"], item["pid"], *item["ports"][:1] or [None], item["restarts"])
+        (item["name"], item["state"], item["pid"], _port_of(item), item["restarts"])
         for item in document["services"]
     ]
     slots = [

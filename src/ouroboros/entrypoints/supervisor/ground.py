@@ -16,7 +16,7 @@ from typing import Self
 
 from ouroboros.adapters.guard import ProcessEntry
 from ouroboros.adapters.instance_record import read_instance
-from ouroboros.adapters.leftovers import end_processes, instance_id, list_marked
+from ouroboros.adapters.leftovers import end_processes, instance_id, is_guard, list_marked
 from ouroboros.adapters.listeners import require_free_port
 from ouroboros.domain.errors import Failed, PreviewError, Refused
 from ouroboros.entrypoints.supervisor.services import web_root
@@ -121,7 +121,7 @@ def end_leftovers(settings: Settings) -> list[int]:
     recorded = {} if record is None else dict(record.processes)
     found = {entry.pid for entry in list_marked(instance)}
     deadline = time.monotonic() + _GUARDS_END_WITHIN_S
-    while list_marked(instance) and time.monotonic() < deadline:
+    while any(map(is_guard, list_marked(instance))) and time.monotonic() < deadline:
         time.sleep(0.02)
     marked = {(entry.pid, entry.started) for entry in list_marked(instance)}
 

@@ -36,10 +36,10 @@ class CommandReady:
 
 
 @dataclass(frozen=True, slots=True)
-class StaysUp:
-    """Ready when it has not died for so many seconds."""
+class LockHeld:
+    """Ready when somebody holds the flock of this file."""
 
-    seconds: float
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Service:
     env: Mapping[str, str]
     cwd: Path
     log_path: Path
-    ready: HttpReady | CommandReady | StaysUp
+    ready: HttpReady | CommandReady | LockHeld
     stage: int
     ports: tuple[int, ...] = ()
     stop_signal: int = SIGTERM
@@ -94,7 +94,7 @@ def plan_services(settings: Settings, environ: Mapping[str, str]) -> tuple[Servi
         env,
         home,
         logs / "worker.log",
-        StaysUp(0.5),
+        LockHeld(settings.run_dir / "worker.lock"),
         stage=1,
     )
     surfaces = [_surface(settings, env, slot) for slot in settings.pool]

@@ -6,6 +6,7 @@ log; after that a death is answered by a restart, for as long as it takes.
 
 import asyncio
 import contextlib
+import fcntl
 import json
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from ouroboros.adapters.processes import GuardedSpec
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut
 from ouroboros.entrypoints.supervisor.children import Child, Children
 from ouroboros.entrypoints.supervisor.probe import probe
-from ouroboros.entrypoints.supervisor.services import CommandReady, HttpReady, Service, StaysUp
+from ouroboros.entrypoints.supervisor.services import CommandReady, HttpReady, LockHeld, Service
 
 _PROBE_EVERY_S = 0.03
 _HTTP_OK = 200
@@ -130,8 +131,9 @@ class Watch:
 
     async def _become_ready(self) -> None:
         match self.service.ready:
-            case StaysUp(seconds):
-                await asyncio.sleep(seconds)
+            case LockHeld(path):
+                while not is_locked(path):
+                    await asyncio.sleep(_PROBE_EVERY_S)
             case HttpReady(port, path):
                 while True:
                     answer = await probe(port, path)
@@ -189,6 +191,18 @@ class Watch:
     def _set_state(self, state: str) -> None:
         self.state = state
         self._changed()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the flock of a file."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def turn_page(log_path: Path) -> None:
