@@ -34,8 +34,9 @@ _QUEUE = """
     FROM runs WHERE state = 'waiting' ORDER BY priority DESC, queue_seq
 """
 _HOLDER = "SELECT run_id, fence FROM slots WHERE slot_id = %(slot_id)s AND lease_state = 'leased'"
-_LATEST_RESET = """
-    SELECT * FROM preview_db_resets WHERE slot_id = %(slot_id)s ORDER BY id DESC LIMIT 1
+_RESETS = """
+    SELECT * FROM preview_db_resets
+    WHERE %(slot_id)s::text IS NULL OR slot_id = %(slot_id)s ORDER BY id DESC LIMIT %(limit)s
 """
 _TRY_WORK = "SELECT pg_try_advisory_lock(%(space)s, %(number)s) AS locked"
 _END_WORK = "SELECT pg_advisory_unlock(%(space)s, %(number)s)"
@@ -71,10 +72,11 @@ class SlotReader:
             row = db.execute(_HOLDER, {"slot_id": slot.id}).fetchone()
         return (row["run_id"], row["fence"]) if row else None
 
-    def latest_reset(self, slot: Slot) -> dict[str, Any] | None:
-        """The newest row of `preview_db_resets` of a slot."""
+    def resets(self, slot: Slot | None, limit: int) -> list[dict[str, Any]]:
+        """The newest rows of `preview_db_resets`, of one slot or of all."""
         with control(self._pool) as db:
-            return db.execute(_LATEST_RESET, {"slot_id": slot.id}).fetchone()
+            values = {"slot_id": slot.id if slot else None, "limit": limit}
+            return db.execute(_RESETS, values).fetchall()
 
     @contextmanager
     def exclusive_work(self, slot: Slot) -> Iterator[None]:

@@ -115,6 +115,17 @@ def queue() -> None:
     )
 
 
+def resets(
+    slot: Annotated[str | None, typer.Option(help="only of this slot")] = None,
+    limit: Annotated[int, typer.Option(help="how many at most")] = 20,
+) -> None:
+    """The database resets that were made, newest first, each with its provenance."""
+    got = client().get("/api/resets", {"slot": slot, "limit": limit})
+    columns = ("id", "slot_id", "run_id", "strategy", "seed_version", "snapshot_version",
+               "reset_status", "reset_started_at")  # fmt: skip
+    answer("resets", got, lambda d: table(([r[c] for c in columns] for r in d["resets"]), columns))
+
+
 COMMANDS = {
     "allocate": allocate,
     "heartbeat": heartbeat,
@@ -123,4 +134,5 @@ COMMANDS = {
     "reap": reap,
     "slots": slots,
     "queue": queue,
+    "resets": resets,
 }

@@ -4,7 +4,7 @@ import threading
 from typing import Any, Literal
 
 import psycopg
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ouroboros.adapters.control.leases import SLOTS_CHANNEL
@@ -61,6 +61,15 @@ def contract(at: At) -> dict[str, Any]:
             for slot in at.settings.pool
         ],
     }
+
+
+@router.get("/resets")
+def list_resets(
+    at: At, slot: str | None = None, limit: int = Query(20, ge=1, le=1000)
+) -> dict[str, Any]:
+    """The rows of `preview_db_resets`, newest first."""
+    chosen = at.settings.pool.parse(slot) if slot else None
+    return {"ok": True, "resets": at.slots.resets(chosen, limit)}
 
 
 @router.post("/slots/acquire")

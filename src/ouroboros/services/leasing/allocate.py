@@ -140,7 +140,8 @@ class Allocator:
         self.web_roots.tell(lease.slot, "free")
 
     def _last_reset(self, claim: Claim) -> dict[str, Any]:
-        row = self.slots.latest_reset(claim.lease.slot) or {}
+        rows = self.slots.resets(claim.lease.slot, limit=1)
+        row = rows[0] if rows else {}
         return {
             "id": row.get("id"),
             "status": row.get("reset_status"),
