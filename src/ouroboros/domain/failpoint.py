@@ -9,9 +9,15 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 ENVIRONMENT_KEY = "PREVIEW_FAILPOINTS"
 """`name=action[,name=action…]` with the actions of `_ACTIONS`; read when the process starts."""
+
+
+FILE_KEY = "PREVIEW_FAILPOINTS_FILE"
+"""Names a file with one `name=action` that is looked for at every place, acted on once and then
+removed: so a test can arm places of a running instance, one after the other."""
 
 
 class FailpointReached(RuntimeError):
@@ -21,6 +27,8 @@ class FailpointReached(RuntimeError):
 def failpoint(name: str) -> None:
     """Do what is armed at this place, normally nothing."""
     action = _armed.get(name)
+    if action is None and _FILE is not None:
+        action = _take_from_file(_FILE, name)
     if action is not None:
         action(name)
 
@@ -59,4 +67,15 @@ def _read(text: str) -> dict[str, Callable[[str], None]]:
     return {name: _ACTIONS[action] for name, _, action in pairs}
 
 
+def _take_from_file(path: Path, name: str) -> Callable[[str], None] | None:
+    try:
+        listed = _read(path.read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return None
+    if name in listed:
+        path.unlink()
+    return listed.get(name)
+
+
+_FILE = Path(os.environ[FILE_KEY]) if FILE_KEY in os.environ else None
 _armed: dict[str, Callable[[str], None]] = _read(os.environ.get(ENVIRONMENT_KEY, ""))

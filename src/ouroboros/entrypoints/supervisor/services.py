@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 
+from ouroboros.domain import failpoint
 from ouroboros.domain.slot import Slot
 from ouroboros.settings import Settings
 
@@ -18,6 +19,7 @@ _PATH_SETTINGS = ("OUROBOROS_PG_BIN", "OUROBOROS_SEEDS_DIR", "OUROBOROS_SNAPSHOT
 # What would redirect a client library, an interpreter or a listener behind our back.
 _STRIPPED_PREFIXES = ("PG", "LISTEN_", "NOTIFY_", "PREVIEW_", "WEB_", "SLOT_", "UVICORN_")
 _STRIPPED = ("DATABASE_URL", "PORT", "HOST")
+_KEPT = ("SLOT_IDS_CSV", failpoint.ENVIRONMENT_KEY, failpoint.FILE_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def control_environment(settings: Settings, environ: Mapping[str, str]) -> dict[
         key: value
         for key, value in environ.items()
         if key not in _STRIPPED
-        and (key == "SLOT_IDS_CSV" or not key.startswith(_STRIPPED_PREFIXES))
+        and (key in _KEPT or not key.startswith(_STRIPPED_PREFIXES))
     }
     for key in _PATH_SETTINGS:
         if env.get(key):
