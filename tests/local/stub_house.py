@@ -12,7 +12,7 @@ from ouroboros.adapters.supervisor_client import write_error
 from ouroboros.domain.errors import PreviewError
 from ouroboros.entrypoints.supervisor.house import run_house
 from ouroboros.entrypoints.supervisor.services import HttpReady, LockHeld, Service
-from ouroboros.entrypoints.supervisor.watch import Backoff
+from ouroboros.entrypoints.supervisor.watch import Patience
 from ouroboros.settings import Settings, read_settings
 
 
@@ -57,7 +57,7 @@ def main() -> int:
                 services,
                 lambda document: tell({"ok": True, **document}),
                 lambda text: tell({"progress": text}),
-                Backoff(0.05, 0.4, 30.0),
+                Patience(0.05, 0.4, 30.0, promotion_s=1.0),
             )
         except PreviewError as error:
             tell(write_error(error))

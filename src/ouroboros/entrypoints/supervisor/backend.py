@@ -18,10 +18,9 @@ from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.supervisor.children import Children
 from ouroboros.entrypoints.supervisor.held_port import HeldPort
 from ouroboros.entrypoints.supervisor.serving import Serving, is_same, start_serving
-from ouroboros.entrypoints.supervisor.watch import Backoff
+from ouroboros.entrypoints.supervisor.watch import Patience
 from ouroboros.ports import BackendSpec, BackendStatus
 
-_PROMOTE_LIMIT_S = 10.0
 _READY_WAIT_S = 10.0
 _DEATHS_UNTIL_FAILED = 5
 
@@ -34,13 +33,13 @@ class SlotBackend:
         slot: Slot,
         children: Children,
         changed: Callable[[], None],
-        backoff: Backoff | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.slot = slot
         self.lock = asyncio.Lock()
         self._children = children
         self._changed = changed
-        self._backoff = backoff or Backoff()
+        self._patience = patience or Patience()
         self._port = HeldPort(slot.api_port)
         self._live: Serving | None = None
         self._candidate: Serving | None = None
@@ -144,11 +143,11 @@ class SlotBackend:
             raise _not_ready(candidate, self.slot)
         self._port.stop_apologizing()
         candidate.child.process.signal(SIGUSR1)
-        if not await candidate.proves_itself_on(self.slot.api_port, _PROMOTE_LIMIT_S):
+        if not await candidate.proves_itself_on(self.slot.api_port, self._patience.promotion_s):
             await self._end_candidate()
             if self._failed:
                 await self._port.apologize()
-            raise _unproven(candidate, self.slot)
+            raise _unproven(candidate, self.slot, self._patience.promotion_s)
         await self._cancel_reviver()
         before, self._live, self._candidate = self._live, candidate, None
         self._forget()
@@ -198,7 +197,7 @@ class SlotBackend:
         if self._live is not serving:
             return
         lived_s = (datetime.now(UTC) - serving.since).total_seconds()
-        self._deaths = 1 if lived_s > self._backoff.well_after_s else self._deaths + 1
+        self._deaths = 1 if lived_s > self._patience.well_after_s else self._deaths + 1
         self._last_exit = serving.child.exit_text
         self._live = None
         self._reviver = asyncio.create_task(self._revive(serving.spec))
@@ -207,7 +206,7 @@ class SlotBackend:
     async def _revive(self, spec: BackendSpec) -> None:
         """Start it again after a wait; after five quick deaths in a row, give up."""
         while self._deaths < _DEATHS_UNTIL_FAILED:
-            await asyncio.sleep(self._backoff.delay_s(self._deaths))
+            await asyncio.sleep(self._patience.delay_s(self._deaths))
             self._restarts += 1
             try:
                 await self._start_live(spec)
@@ -253,9 +252,9 @@ def _not_ready(candidate: Serving, slot: Slot) -> Refused:
     )
 
 
-def _unproven(candidate: Serving, slot: Slot) -> TimedOut:
+def _unproven(candidate: Serving, slot: Slot, limit_s: float) -> TimedOut:
     return TimedOut(
         "promotion_unproven",
-        f"the candidate did not answer on port {slot.api_port} within {_PROMOTE_LIMIT_S:g} s",
+        f"the candidate did not answer on port {slot.api_port} within {limit_s:g} s",
         f"see {candidate.spec.log_path}",
     )

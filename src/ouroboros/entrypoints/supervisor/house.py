@@ -31,7 +31,7 @@ from ouroboros.entrypoints.supervisor.ground import (
 )
 from ouroboros.entrypoints.supervisor.requests import RequestSocket
 from ouroboros.entrypoints.supervisor.services import Service
-from ouroboros.entrypoints.supervisor.watch import Backoff, Watch
+from ouroboros.entrypoints.supervisor.watch import Patience, Watch
 from ouroboros.settings import Settings
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,7 +42,7 @@ def run_house(
     services: tuple[Service, ...],
     on_ready: Callable[[dict[str, Any]], None],
     progress: Callable[[str], None],
-    backoff: Backoff | None = None,
+    patience: Patience | None = None,
 ) -> None:
     """Bring an instance up, call `on_ready` with its status, and keep it up until it is ended.
 
@@ -60,7 +60,7 @@ def run_house(
             make_web_roots(settings)
             ports = [port for service in services for port in service.ports]
             require_free_ports([*ports, *(slot.api_port for slot in settings.pool)])
-            asyncio.run(_House(settings, services, progress, backoff).run(on_ready))
+            asyncio.run(_House(settings, services, progress, patience).run(on_ready))
         except OSError as error:
             raise state_dir_unwritable(settings, error) from error
         finally:
@@ -76,16 +76,16 @@ class _House:
         settings: Settings,
         services: tuple[Service, ...],
         progress: Callable[[str], None],
-        backoff: Backoff | None,
+        patience: Patience | None,
     ) -> None:
         self._settings = settings
         self._progress = progress
         self._children = Children(instance_id(settings.state_dir))
         self._watches = [
-            Watch(service, self._children, self._note_change, backoff) for service in services
+            Watch(service, self._children, self._note_change, patience) for service in services
         ]
         slots = {
-            slot.id: SlotBackend(slot, self._children, self._note_change, backoff)
+            slot.id: SlotBackend(slot, self._children, self._note_change, patience)
             for slot in settings.pool
         }
         fences = Fences(settings.state_dir / "backend-fences.json")

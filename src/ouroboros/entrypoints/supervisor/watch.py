@@ -26,12 +26,15 @@ _HTTP_OK = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before a restart: doubled from death to death, until it has lived well."""
+class Patience:
+    """How long the supervisor waits: for a restart, doubled from death to death until the process
+    has lived well, and for a promoted candidate to answer on the slot's port.
+    """
 
     first_s: float = 0.2
     most_s: float = 10.0
     well_after_s: float = 30.0
+    promotion_s: float = 10.0
 
     def delay_s(self, deaths: int) -> float:
         """The wait after so many deaths in a row."""
@@ -46,13 +49,13 @@ class Watch:
         service: Service,
         children: Children,
         changed: Callable[[], None],
-        backoff: Backoff | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.service = service
         self.state = "stopped"
         self._children = children
         self._changed = changed
-        self._backoff = backoff or Backoff()
+        self._patience = patience or Patience()
         self._child: Child | None = None
         self._since: datetime | None = None
         self._restarts = 0
@@ -157,12 +160,12 @@ class Watch:
         while True:
             begun_s = loop.time()
             await child.gone.wait()
-            lived_well = loop.time() - begun_s > self._backoff.well_after_s
+            lived_well = loop.time() - begun_s > self._patience.well_after_s
             deaths = 1 if lived_well else deaths + 1
             self._last_exit = child.exit_text
             self._restarts += 1
             self._set_state("backoff")
-            await asyncio.sleep(self._backoff.delay_s(deaths))
+            await asyncio.sleep(self._patience.delay_s(deaths))
             try:
                 child = await self._start_once()
             except PreviewError as error:
