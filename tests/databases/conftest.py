@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.postgres import PlainRunner, TestCluster
+from tests.postgres import PlainRunner, TestCluster, fresh_control_database
 
 from ouroboros.adapters.control.connection import ControlPool, open_pool
 from ouroboros.domain.reset import Source, Strategy
@@ -144,3 +144,16 @@ def world(cluster: TestCluster, control_dsn: str, tmp_path: Path) -> Iterator[Wo
         yield made
     finally:
         made.control.close()
+
+
+@pytest.fixture(scope="module")
+def shared_world(cluster: TestCluster, tmp_path_factory) -> Iterator[World]:
+    """One world for the tests of a module that leave it as they found it."""
+    with fresh_control_database(cluster) as dsn:
+        made = make_world(cluster, dsn, tmp_path_factory.mktemp("world"))
+        made.drop_everything()
+        made.databases.recover()
+        try:
+            yield made
+        finally:
+            made.control.close()

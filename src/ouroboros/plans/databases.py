@@ -14,11 +14,10 @@ FILE_COPY_FROM_BYTES = 48 * 1024 * 1024
 
 
 def list_databases() -> Statement:
-    """Every database that could be ours: name, comment, flags, size and sessions."""
+    """Every database that could be ours: name, comment and flags."""
     return statement(
         "SELECT d.datname, shobj_description(d.oid, 'pg_database'), d.datallowconn,"
-        " d.datistemplate, d.datconnlimit,"
-        " (SELECT count(*) FROM pg_stat_activity a WHERE a.datid = d.oid)"
+        " d.datistemplate, d.datconnlimit"
         " FROM pg_database d"
         " WHERE d.datname LIKE 'app\\_preview\\_%' OR d.datname LIKE 'ouroboros\\_%'"
         " ORDER BY d.datname"
@@ -126,18 +125,3 @@ def lock_fence(slot_id: str, fence: int) -> Statement:
         " FOR SHARE",
         params=[slot_id, fence],
     )
-
-
-def memberships_of(*roles: str) -> Statement:
-    """Who is a member of roles of which nobody but the admin may be one."""
-    return statement(
-        "SELECT r.rolname, m.rolname FROM pg_auth_members a"
-        " JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member"
-        " WHERE r.rolname = ANY(%s) AND NOT m.rolsuper AND m.rolname <> user",
-        params=[list(roles)],
-    )
-
-
-def revoke_membership(role: str, member: str) -> Statement:
-    """Before PostgreSQL 16 a role could grant itself to others, and so lend its rights."""
-    return statement("REVOKE {} FROM {}", role, member)

@@ -31,6 +31,8 @@ _SETTINGS = {
     "log_timezone": "'UTC'",
     "lc_messages": "'C'",
     "jit": "off",
+    # What a killed process of ours had begun ends soon, and with it the locks it held.
+    "client_connection_check_interval": "500ms",
     "log_line_prefix": "'%m [%p] %q%u@%d '",
     "logging_collector": "off",
 }

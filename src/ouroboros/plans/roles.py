@@ -91,7 +91,8 @@ def _make_login(role: str, admin: str) -> list[Statement]:
 def assert_slot_role(database: SlotDatabase, verifier: str) -> list[Statement]:
     """Bring a slot's role back to what it must be; part of every reset, in its transaction.
 
-    A role may change its own password and settings, and they outlive its database.
+    A role may change its own password and settings, and they outlive its database. It cannot
+    lend itself to another role: that needs ADMIN OPTION since PostgreSQL 15.
     """
     role = database.role
     return [

@@ -23,7 +23,6 @@ class DatabaseRecord:
     is_template: bool
     invalid: bool
     """A DROP DATABASE of it was interrupted; it can only be dropped."""
-    sessions: int
 
     @property
     def usable_template(self) -> bool:
@@ -35,9 +34,9 @@ def read_catalog(connection: Connection[Any]) -> dict[str, DatabaseRecord]:
     """The databases of slots, templates and workshops by name."""
     return {
         name: DatabaseRecord(
-            name, read_mark(text), is_open, is_template, limit == _HALF_MADE_OR_HALF_DROPPED, count
+            name, read_mark(text), is_open, is_template, limit == _HALF_MADE_OR_HALF_DROPPED
         )
-        for name, text, is_open, is_template, limit, count in run(connection, plan.list_databases())
+        for name, text, is_open, is_template, limit in run(connection, plan.list_databases())
     }
 
 

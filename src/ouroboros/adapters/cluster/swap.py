@@ -118,10 +118,8 @@ def _swap_once(connection: Connection[Any], swap: Swap, replaces: bool, patience
         statement("SET LOCAL statement_timeout = '10s'"),
     )
     failpoint("reset.renamed")
-    foreign = run(connection, plan.memberships_of(database.role))
     run_all(
         connection,
-        *(plan.revoke_membership(role, member) for role, member in foreign),
         *assert_slot_role(database, swap.verifier),
         plan.comment(database.name, swap.mark_text),
         plan.allow_connections(database.name, True),

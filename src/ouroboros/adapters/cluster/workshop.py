@@ -88,6 +88,7 @@ class Workshop:
 
     def tidy(self) -> None:
         """Give everything to the shared owner, and freeze rows so that clones need no vacuum."""
+        self._assert_loader()
         with psycopg.connect(self.access.admin_dsn(LOADER), autocommit=True) as inside:
             run(inside, statement("REASSIGN OWNED BY {} TO {}", LOADER, OWNER))
             run(inside, statement("VACUUM (FREEZE, ANALYZE)"))
@@ -132,18 +133,18 @@ class Workshop:
         failpoint("build.renamed")
 
     def _furnish(self, *, own_schema: bool) -> None:
-        verifier = make_verifier(self.connection, LOADER, self.access.password(LOADER))
-        foreign = run(self.connection, plan.memberships_of(LOADER))
+        self._assert_loader()
         run_all(
-            self.connection,
-            *(plan.revoke_membership(role, member) for role, member in foreign),
-            *assert_loader_role(verifier),
-            *plan.grant_to_loader(LOADER),
-            plan.allow_connections(LOADER, True),
+            self.connection, *plan.grant_to_loader(LOADER), plan.allow_connections(LOADER, True)
         )
         if own_schema:
             with psycopg.connect(self.access.admin_dsn(LOADER), autocommit=True) as inside:
                 run_all(inside, *plan.own_public_schema())
+
+    def _assert_loader(self) -> None:
+        """Bring the loader back to what it must be: a seed may change its own role."""
+        verifier = make_verifier(self.connection, LOADER, self.access.password(LOADER))
+        run_all(self.connection, *assert_loader_role(verifier))
 
     def _column_digests(self, tables: list[str]) -> dict[str, str]:
         with reading(self.access.loader_dsn()) as inside:

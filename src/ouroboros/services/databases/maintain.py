@@ -20,10 +20,13 @@ from ouroboros.adapters.cluster.locks import Lock, holding_if_free
 from ouroboros.adapters.cluster.sql import run
 from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.failpoint import failpoint
+from ouroboros.domain.reset import EMPTY
 from ouroboros.domain.slot import Slot, retired_number
 from ouroboros.domain.template import TEMPLATE_PREFIX, Mark
 from ouroboros.plans import databases as plan
 from ouroboros.plans.sql import statement
+from ouroboros.services.databases.recover import is_unsettled, settle_slot
+from ouroboros.services.databases.reset import reset
 from ouroboros.services.databases.standbys import is_ready, make_standby
 from ouroboros.services.databases.templates import TAKEN, check_again
 from ouroboros.services.databases.workbench import Workbench
@@ -52,41 +55,45 @@ def maintain(bench: Workbench, backlog: Backlog) -> bool:
     for 15 s, while other work goes on and every slot keeps working.
     """
     with bench.borrowed("looking for background work") as connection:
-        catalog = read_catalog(connection)
-        unit = next(
-            (each for each in _units(bench, connection, catalog) if not backlog.resting(each.name)),
-            None,
-        )
-    if unit is None:
-        return False
+        units = list(_units(bench, connection, read_catalog(connection)))
+    return any(_do(bench, backlog, unit) for unit in units if not backlog.resting(unit.name))
+
+
+def _do(bench: Workbench, backlog: Backlog, unit: "_Unit") -> bool:
     try:
         with bench.own(unit.name) as own:
-            unit.work(own)
+            done = unit.work(own)
     except PreviewError as error:
         backlog.failed[unit.name] = (time.monotonic(), error)
         _tell(bench, unit, error)
         raise
     backlog.failed.pop(unit.name, None)
-    return True
+    return done
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """One piece of work: its name says what is done to what."""
+    """One piece of work: its name says what is done to what.
+
+    `work` is False when there was nothing to do after all, or somebody else is at it.
+    """
 
     name: str
-    work: Callable[[Connection[Any]], object]
+    work: Callable[[Connection[Any]], bool]
 
 
 def _units(
     bench: Workbench, connection: Connection[Any], catalog: dict[str, DatabaseRecord]
 ) -> Iterator[_Unit]:
+    for slot in bench.settings.pool:
+        if is_unsettled(connection, slot, catalog):
+            yield _Unit(f"settling {slot.id}", partial(_settle, bench=bench, slot=slot))
     for record in catalog.values():
         if _is_garbage(record):
             yield _Unit(f"dropping {record.name}", partial(_drop, name=record.name))
     if bench.settings.pool_depth > 0:
         for slot, template in _standbys_wanted(bench, connection, catalog):
-            work = partial(_make_standby, slot=slot, template=template)
+            work = partial(_make_standby, bench=bench, slot=slot, template=template)
             yield _Unit(f"making {slot.database.standby} from {template}", work)
     for record in catalog.values():
         if record.usable_template and record.mark and _unchecked(record.mark):
@@ -102,10 +109,21 @@ def _is_garbage(record: DatabaseRecord) -> bool:
     return retired_number(record.name) is not None
 
 
-def _drop(connection: Connection[Any], name: str) -> None:
+def _settle(connection: Connection[Any], bench: Workbench, slot: Slot) -> bool:
+    """Settle what a process that died left, unless the slot is being worked on right now."""
+    with holding_if_free(connection, Lock.SLOT, slot.number) as held:
+        done = settle_slot(connection, slot) if held else []
+        missing = held and slot.database.name not in read_catalog(connection)
+    if missing:
+        reset(bench, slot, EMPTY, run_id=None, fence=None)
+    return bool(done) or missing
+
+
+def _drop(connection: Connection[Any], name: str) -> bool:
     # A frozen session of another database can hold up a drop; then it is tried again later.
     run(connection, statement("SET statement_timeout = '30s'"))
     run(connection, plan.drop(name))
+    return True
 
 
 def _standbys_wanted(
@@ -137,27 +155,32 @@ def _leased(connection: Connection[Any]) -> set[str]:
     return {row[0] for row in rows}
 
 
-def _make_standby(connection: Connection[Any], slot: Slot, template: str) -> None:
+def _make_standby(connection: Connection[Any], bench: Workbench, slot: Slot, template: str) -> bool:
     with holding_if_free(connection, Lock.SLOT, slot.number) as held:
-        if held:
-            catalog = read_catalog(connection)
-            known = catalog.get(template)
-            ready = is_ready(catalog.get(slot.database.standby), template)
-            if known is not None and known.mark is not None and not ready:
-                make_standby(connection, slot, known.mark)
+        if not held:
+            return False
+        catalog = read_catalog(connection)
+        known = catalog.get(template)
+        if known is None or known.mark is None:
+            return False
+        if is_ready(catalog.get(slot.database.standby), template):
+            return False
+        make_standby(bench, connection, slot, known.mark)
+        return True
 
 
 def _unchecked(mark: Mark) -> bool:
     return bool(mark.further) and mark.further.get("not_deterministic") is None
 
 
-def _check(connection: Connection[Any], bench: Workbench, record: DatabaseRecord) -> None:
+def _check(connection: Connection[Any], bench: Workbench, record: DatabaseRecord) -> bool:
     """Build a seed a second time and write on its template what differs."""
-    if record.mark is not None:
-        differing = check_again(bench, record)
-        further = {**record.mark.further, "not_deterministic": differing or []}
-        mark = replace(record.mark, further=further)
-        run(connection, plan.comment(record.name, mark.text()))
+    if record.mark is None:
+        return False
+    differing = check_again(bench, record)
+    further = {**record.mark.further, "not_deterministic": differing or []}
+    run(connection, plan.comment(record.name, replace(record.mark, further=further).text()))
+    return True
 
 
 def _templates_out_of_use(
@@ -180,13 +203,14 @@ def _templates_out_of_use(
     ]
 
 
-def _collect(connection: Connection[Any], name: str) -> None:
+def _collect(connection: Connection[Any], name: str) -> bool:
     """Drop a template; one that a reset is about to use is found in use under the lock."""
     with holding_if_free(connection, Lock.WORKSHOP, 0) as held:
-        if held and name in _templates_out_of_use(connection, read_catalog(connection)):
-            run(connection, plan.unmake_template(name))
-            failpoint("collect.unmade")
-            _drop(connection, name)
+        if not held or name not in _templates_out_of_use(connection, read_catalog(connection)):
+            return False
+        run(connection, plan.unmake_template(name))
+        failpoint("collect.unmade")
+        return _drop(connection, name)
 
 
 def _tell(bench: Workbench, unit: _Unit, error: PreviewError) -> None:

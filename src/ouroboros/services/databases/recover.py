@@ -37,7 +37,7 @@ def recover(bench: Workbench) -> list[str]:
         for slot in bench.settings.pool:
             with holding_if_free(connection, Lock.SLOT, slot.number) as held:
                 if held:
-                    done += _settle_slot(connection, slot)
+                    done += settle_slot(connection, slot)
         missing = [
             slot
             for slot in bench.settings.pool
@@ -49,7 +49,8 @@ def recover(bench: Workbench) -> list[str]:
     return done
 
 
-def _settle_slot(connection: Connection[Any], slot: Slot) -> list[str]:
+def settle_slot(connection: Connection[Any], slot: Slot) -> list[str]:
+    """Settle one slot; the caller holds its lock."""
     catalog = read_catalog(connection)
     done = _drop_unfinished(connection, slot, catalog)
     live = catalog.get(slot.database.name)
@@ -74,6 +75,20 @@ def _settle_slot(connection: Connection[Any], slot: Slot) -> list[str]:
             ledger.fail(connection, row.id, interrupted)
             done.append(f"settled reset {row.id} of {slot.id}: it was interrupted")
     return done
+
+
+def is_unsettled(
+    connection: Connection[Any], slot: Slot, catalog: dict[str, DatabaseRecord]
+) -> bool:
+    """Whether a slot looks as after a crash, or as in the middle of a reset."""
+    live = catalog.get(slot.database.name)
+    return (
+        live is None
+        or live.invalid
+        or not live.open
+        or slot.database.making in catalog
+        or bool(ledger.running(connection, slot))
+    )
 
 
 def _drop_unfinished(

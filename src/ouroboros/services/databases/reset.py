@@ -107,7 +107,7 @@ def _under_lock(bench: Workbench, connection: Connection[Any], reset: _Reset) ->
         if not is_ready(catalog.get(database.standby), reset.wanted.name):
             path = ResetPath.BUILD if path is ResetPath.BUILD else ResetPath.CLONE
             with bench.own(f"cloning {reset.wanted.name} for {reset.slot.id}") as own:
-                make_standby(own, reset.slot, reset.wanted.mark)
+                make_standby(bench, own, reset.slot, reset.wanted.mark)
             reset.watch.lap("clone")
         failpoint("reset.standby_ready")
         return _swap(bench, connection, reset, path, catalog.get(database.name))

@@ -14,7 +14,7 @@ from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.slot import Slot
 from ouroboros.domain.template import Mark
 from ouroboros.plans import databases as plan
-from ouroboros.services.databases.workbench import now_text
+from ouroboros.services.databases.workbench import Workbench, now_text
 
 
 def is_ready(record: DatabaseRecord | None, template: str) -> bool:
@@ -27,15 +27,17 @@ def is_ready(record: DatabaseRecord | None, template: str) -> bool:
     )
 
 
-def make_standby(connection: Connection[Any], slot: Slot, template: Mark) -> None:
+def make_standby(bench: Workbench, connection: Connection[Any], slot: Slot, template: Mark) -> None:
     """Clone a template into a slot's standby; the caller holds the slot's lock.
 
-    Whatever stands under the two names is dropped first, so it may be repeated.
+    Whatever stands under the two names is dropped first, so it may be repeated. Raises
+    `disk_full` before anything is touched.
     """
     database = slot.database
+    size = bytes_of(connection, template.template)
+    bench.require_room(size, f"a clone of {template.template} for {slot.id}")
     run(connection, plan.drop(database.making))
     failpoint("standby.before_clone")
-    size = bytes_of(connection, template.template)
     run(connection, plan.clone(template.template, database.making, size))
     failpoint("standby.cloned")
     run(connection, plan.drop(database.standby))

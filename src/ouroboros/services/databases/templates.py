@@ -96,6 +96,8 @@ def ensure(
             )
             if found.record is not None:
                 return found
+            size = found.file.bytes if found.file else 0
+            bench.require_room(4 * size, f"a template of {found.source.version}")
             # A template that was about to be collected is a template no more, and in the way.
             run(connection, plan.drop(found.name))
             workshop = bench.workshop(connection)

@@ -4,6 +4,7 @@ Short work that belongs to a reset borrows a connection of the control plane's p
 take long (copying, building, dropping) opens one of its own, without the pool's limits.
 """
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from ouroboros.adapters.cluster.prepare import make_verifier
 from ouroboros.adapters.cluster.seed_files import SeedFile, read_file
 from ouroboros.adapters.cluster.workshop import Workshop
 from ouroboros.adapters.control.connection import ControlPool
+from ouroboros.domain.errors import Failed
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import CommandRunner
 from ouroboros.settings import Settings
@@ -30,6 +32,7 @@ from ouroboros.settings import Settings
 _SERVER_IDENTITY_AGE_S = 300.0
 # A drop that waits for a frozen session, or a copy on a slow disk, is given up and tried again.
 _LONG_STATEMENT = "900s"
+_SPARE_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
@@ -62,7 +65,10 @@ class Workbench:
     @contextmanager
     def own(self, doing: str) -> Iterator[Connection[Any]]:
         """A connection of our own as the admin, for work that may take minutes."""
-        options = f"-c statement_timeout={_LONG_STATEMENT} -c timezone=UTC"
+        options = (
+            f"-c statement_timeout={_LONG_STATEMENT} -c timezone=UTC"
+            " -c client_connection_check_interval=500ms"
+        )
         with (
             translated(doing),
             psycopg.connect(
@@ -81,6 +87,25 @@ class Workbench:
             scratch_dir=self.settings.state_dir / "scratch",
             time_limit_s=float(self.settings.build_time_limit_s),
         )
+
+    def require_room(self, needed_bytes: int, what: str) -> None:
+        """Refuse to begin what would fill the disk of our own PostgreSQL (`disk_full`).
+
+        A full disk in the middle would stop the server when it can write no WAL. An external
+        server's disk cannot be seen from here.
+        """
+        if not self.settings.local:
+            return
+        place = self.settings.state_dir
+        free = shutil.disk_usage(place).free
+        if free < needed_bytes + _SPARE_BYTES:
+            raise Failed(
+                "disk_full",
+                f"{what} needs {needed_bytes >> 20} MB and {_SPARE_BYTES >> 20} MB to spare, and"
+                f" {place} has {free >> 20} MB free",
+                "make room, or drop what is not used: ouroboros db list",
+                {"needed_bytes": needed_bytes, "free_bytes": free, "place": str(place)},
+            )
 
     def hashed(self, path: Path) -> SeedFile:
         """A file with its hash, which is taken anew only when the file was written to."""
