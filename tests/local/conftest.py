@@ -19,7 +19,7 @@ import pytest
 
 from ouroboros.adapters.leftovers import instance_id, list_marked
 from ouroboros.adapters.supervisor_client import SupervisorClient, read_error
-from ouroboros.entrypoints.cli.local import bring_down
+from ouroboros.entrypoints.cli.instance import bring_down
 from ouroboros.settings import Settings, read_settings
 
 STUB_HOUSE = Path(__file__).with_name("stub_house.py")

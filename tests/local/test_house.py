@@ -17,7 +17,7 @@ from tests.local.conftest import House, until
 from ouroboros.adapters.guard import list_processes, read_process
 from ouroboros.adapters.instance_record import read_instance
 from ouroboros.domain.errors import Failed, PreviewError, Refused, Unhealthy
-from ouroboros.entrypoints.cli.local import ask_status, bring_down, bring_up
+from ouroboros.entrypoints.cli.instance import ask_status, bring_down, bring_up
 
 SLEEP = "import time; time.sleep(600)"
 SERVE = """
