@@ -15,6 +15,7 @@ from ouroboros.entrypoints.surface.refusal import Refusal
 from ouroboros.entrypoints.surface.sender import FileSender
 
 if TYPE_CHECKING:
+    from ouroboros.entrypoints.surface.accesslog import AccessLog
     from ouroboros.entrypoints.surface.answer import Answer
     from ouroboros.entrypoints.surface.head import Request
     from ouroboros.entrypoints.surface.surface import Surface
@@ -114,6 +115,8 @@ class Client(asyncio.Protocol):
                 return
             status, lines, body = ready
             surface.count[status] += 1
+            if surface.log is not None:
+                self._log(surface.grammar.read(data), status, len(body))
             if len(body) < SMALL_BYTES:
                 self.transport.write(surface.stamps[status] + lines + body)
             else:
@@ -236,6 +239,8 @@ class Client(asyncio.Protocol):
         lines = answer.lines + view.lines + _connection(keep, request)
         surface.count[answer.status] += 1
         stamp = surface.stamps[answer.status]
+        if surface.log is not None:
+            self._log(request, answer.status, len(answer.body) + answer.stop - answer.start)
         if answer.file is not None:
             self.transport.write(stamp + lines)
             self._sender = FileSender(answer.file, answer.start, answer.stop, keep)
@@ -275,6 +280,8 @@ class Client(asyncio.Protocol):
             and not surface.draining
         )
         surface.count[answer.status] += 1
+        if surface.log is not None:
+            self._log(request, answer.status, len(answer.body))
         body = answer.body if request is None or request.method != b"HEAD" else b""
         lines = answer.lines + _connection(keep, request)
         self.transport.write(surface.stamps[answer.status] + lines + body)
@@ -282,6 +289,9 @@ class Client(asyncio.Protocol):
             self._after(keep=True)
         else:
             self._linger()
+
+    def _log(self, request: Request | None, status: int, size: int) -> None:
+        cast("AccessLog", self._surface.log).add(self.peer, request, status, size, b"", 0.0)
 
     def _after(self, *, keep: bool) -> None:
         """An answer is complete: skip what is left of the request, go on, or close."""

@@ -27,8 +27,8 @@ class Exchange:
     """A request on its way; `upstream` is None while it waits for a connection."""
 
     __slots__ = (
-        "_closes", "_surface", "body", "client", "is_tunnel", "moved", "request", "request_id",
-        "status", "upstream", "view",
+        "_closes", "_surface", "began", "body", "client", "is_tunnel", "moved", "request",
+        "request_id", "status", "upstream", "view",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +36,7 @@ class Exchange:
     ) -> None:
         self._surface = surface
         self._closes = False
+        self.began = 0.0 if surface.log is None else surface.loop.time()
         self.client = client
         self.request = request
         self.view = view
@@ -102,7 +103,7 @@ class Exchange:
             or request.fields.upgrade != b""
         )
         self.status = head.status
-        surface.count_answer(head.status)
+        surface.note(self, head.length if head.length >= 0 else -1)
         if self._closes:
             framing += b"Connection: close\r\n"
         elif not request.http11:
@@ -115,8 +116,8 @@ class Exchange:
     def answer_at_once(self, upstream: Upstream, head: ResponseHead, body: bytes) -> None:
         """The usual case: a plain request, and its answer complete in one read."""
         client, surface = self.client, self._surface
-        surface.count[head.status] += 1
-        surface.proxied += 1
+        self.status = head.status
+        surface.note(self, head.length)
         client.transport.write(
             b"".join((head.ready(self.view.lines), self.request_id, END, body))
         )
@@ -166,7 +167,7 @@ class Exchange:
         """The backend has accepted an upgrade: both sides get each other's bytes from now on."""
         self.is_tunnel = True
         self.status = 101
-        self._surface.count_answer(101)
+        self._surface.note(self, -1)
         text = b"%sConnection: Upgrade\r\nUpgrade: %s\r\n%sX-Request-Id: %s\r\n\r\n" % (
             head.lines, head.upgrade, self.view.lines, self.request_id
         )  # fmt: skip

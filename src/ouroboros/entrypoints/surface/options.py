@@ -37,7 +37,6 @@ class Options:
     hosts: frozenset[bytes] = frozenset()
     control_socket: str = ""
     access_log: str = ""
-    access_token_sha256: str = ""
 
 
 def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:

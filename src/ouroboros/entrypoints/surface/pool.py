@@ -56,6 +56,11 @@ class Pool:
         self.is_down = False
         self.last_error = ""
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a connection."""
+        return len(self._waiting)
+
     def submit(self, exchange: Exchange) -> None:
         """Forward a request on a connection, now or as soon as there is one.
 

@@ -20,7 +20,9 @@ from collections.abc import Mapping, Sequence
 from ouroboros.entrypoints.surface import occupant
 from ouroboros.entrypoints.surface.client import Client
 from ouroboros.entrypoints.surface.limits import Limits
+from ouroboros.entrypoints.surface.metrics import MetricsConnection
 from ouroboros.entrypoints.surface.options import BadOptions, Options, read_options
+from ouroboros.entrypoints.surface.supervision import Supervisor
 from ouroboros.entrypoints.surface.surface import TICK_S, Surface
 
 IDLE_GRACE_S = 0.5
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return explain(options, error)
     raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(serve(options, Limits(), listener))
+        return runner.run(serve(options, Limits(), listener, environment))
 
 
 def say(document: dict[str, object]) -> None:
@@ -106,7 +108,9 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def serve(options: Options, limits: Limits, listener: socket.socket) -> int:
+async def serve(
+    options: Options, limits: Limits, listener: socket.socket, environment: Mapping[str, str]
+) -> int:
     """Serve until told to stop, then drain: answers in progress are finished."""
     loop = asyncio.get_running_loop()
     surface = Surface(options, limits, loop)
@@ -117,21 +121,50 @@ async def serve(options: Options, limits: Limits, listener: socket.socket) -> in
     host, port = listener.getsockname()[:2]
     say({"ok": True, "slot_id": options.slot_id, "url": f"http://{host}:{port}/", "port": port,
          "root": options.root, "pid": os.getpid()})  # fmt: skip
+    metrics = await open_metrics(options.control_socket, surface)
+    supervisor = Supervisor(environment)
+    supervisor.ready()
+    # What is there now stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    ticker = asyncio.ensure_future(tick(surface))
+    ticker = asyncio.ensure_future(tick(surface, supervisor))
     await stop.wait()
+    supervisor.stopping()
     server.close()
     await drain(surface, limits)
     ticker.cancel()
     surface.close()
+    if metrics is not None:
+        metrics.close()
+        remove(options.control_socket)
     return 0
 
 
-async def tick(surface: Surface) -> None:
-    """Keep the surface's clock."""
+async def open_metrics(path: str, surface: Surface) -> asyncio.Server | None:
+    """Listen for questions about metrics on a socket that only this user can open."""
+    if not path:
+        return None
+    remove(path)
+    before = os.umask(0o177)
+    try:
+        return await surface.loop.create_unix_server(lambda: MetricsConnection(surface), path)
+    finally:
+        os.umask(before)
+
+
+def remove(path: str) -> None:
+    """Remove a socket's name that may be there from a process that was killed."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+async def tick(surface: Surface, supervisor: Supervisor) -> None:
+    """Keep the surface's clock, and tell the watchdog that it is kept."""
     while True:
         surface.tick()
+        supervisor.alive()
         await asyncio.sleep(TICK_S)
 
 

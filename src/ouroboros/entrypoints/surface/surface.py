@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from email.utils import formatdate
 
+from ouroboros.entrypoints.surface.accesslog import AccessLog
 from ouroboros.entrypoints.surface.answer import REASONS, Answer
 from ouroboros.entrypoints.surface.client import IDLE, Client
 from ouroboros.entrypoints.surface.deadlines import Deadlines
+from ouroboros.entrypoints.surface.exchange import Exchange
 from ouroboros.entrypoints.surface.forward import Gateway
 from ouroboros.entrypoints.surface.head import Grammar, Request
 from ouroboros.entrypoints.surface.limits import Limits
@@ -60,6 +62,7 @@ class Surface:
         self.clients: set[Client] = set()
         self.count: dict[int, int] = defaultdict(int)
         self.proxied = 0
+        self.log = AccessLog(options.access_log) if options.access_log else None
         self.switches = 0
         self.stamps = Stamps()
         self.memo = Memo[Ready](limits.memo_entries)
@@ -127,10 +130,17 @@ class Surface:
         """The answer that tells of a refusal."""
         return error_answer(refusal.status, refusal.code, refusal.detail, request, self.view)
 
-    def count_answer(self, status: int) -> None:
-        """Count an answer of the backend."""
-        self.count[status] += 1
+    def note(self, exchange: Exchange, size: int) -> None:
+        """Count and log an answer of the backend."""
+        self.count[exchange.status] += 1
         self.proxied += 1
+        if self.log is not None:
+            client = exchange.client
+            seconds = self.loop.time() - exchange.began
+            self.log.add(
+                client.peer, exchange.request, exchange.status, size, exchange.request_id, seconds
+            )
+
 
     def away(self, view: View) -> Refusal:
         """What to say when no connection to the backend can be had."""
@@ -173,6 +183,8 @@ class Surface:
         self.stamps.clear()
         self.refresh()
         self.pool.tick()
+        if self.log is not None:
+            self.log.flush()
         for client in list(self.clients):
             self.deadlines.check(client, self.now)
 
@@ -193,3 +205,5 @@ class Surface:
             client.transport.abort()
         self.pool.close()
         self._watch.close()
+        if self.log is not None:
+            self.log.flush()

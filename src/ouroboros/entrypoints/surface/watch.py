@@ -24,13 +24,18 @@ class Watch:
         self._signature = signature
         self._seen: tuple[object, ...] = ()
         self._handle = -1
+        self._identities: list[tuple[str, int, int]] = []
         self._libc: ctypes.CDLL | None = None
         self.changed: Callable[[int], object] = self._differs
 
     def follow(self, directories: list[str]) -> None:
         """Watch these directories from now on; sets `changed` to the cheapest exact question."""
-        self.close()
         self._seen = self._signature()
+        identities = [_identity(directory) for directory in directories]
+        if self._handle >= 0 and identities == self._identities:
+            return
+        self.close()
+        self._identities = identities
         self.changed = self._differs
         libc = self._libc or ctypes.CDLL(None, use_errno=True)
         self._libc = libc
@@ -65,3 +70,11 @@ class Watch:
 
     def _differs(self, _timeout: int) -> bool:
         return self._signature() != self._seen
+
+
+def _identity(directory: str) -> tuple[str, int, int]:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return directory, 0, 0
+    return directory, status.st_dev, status.st_ino
