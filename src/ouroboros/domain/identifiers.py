@@ -39,6 +39,11 @@ def parse_version(text: str) -> str:
     )
 
 
+def is_version(text: str) -> bool:
+    """Whether the text is a seed or snapshot version."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def parse_ref(text: str) -> str:
     """A git branch, tag or commit that is safe to name on a command line (`invalid_ref`).
 

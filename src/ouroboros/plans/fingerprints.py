@@ -230,10 +230,15 @@ def copy_column(schema: str, table: str, column: str) -> Statement:
     )
 
 
-def copy_keyed(schema: str, table: str, key: Sequence[str]) -> Statement:
-    """Rows with a key as text in front, ordered by the bytes of that key, for a merge."""
-    keyed = "ROW(" + ", ".join(["t.{}"] * len(key)) + ")::text" if key else "(t.*)::text"
+def copy_keyed(schema: str, table: str, key: Sequence[str], columns: Sequence[str]) -> Statement:
+    """Some columns of rows with a key as text in front, by the bytes of that key, for a merge.
+
+    Without a key the row itself is its key, so a changed row reads as one removed and one added.
+    """
+    by = key or columns
+    row = "ROW(" + ", ".join(["t.{}"] * len(by)) + ")::text"
+    listed = ", ".join(["t.{}"] * len(columns))
     return Statement(
-        f'COPY (SELECT {keyed} COLLATE "C" AS k, t.* FROM ONLY {{}} t ORDER BY 1) TO STDOUT',
-        (*(Name((column,)) for column in key), Name((schema, table))),
+        f'COPY (SELECT {row} COLLATE "C", {listed} FROM ONLY {{}} t ORDER BY 1) TO STDOUT',
+        (*(Name((column,)) for column in (*by, *columns)), Name((schema, table))),
     )

@@ -6,13 +6,14 @@ a cast or a policy made by branch code would run with the rights of whoever read
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import Connection
 
 from ouroboros.adapters.cluster.sql import compose, run
+from ouroboros.domain.difference import Row, read_copy_row
 from ouroboros.domain.template import Fingerprint, TableDigest, digest_of
 from ouroboros.plans import fingerprints as plan
 from ouroboros.plans.sql import Statement, statement
@@ -100,12 +101,26 @@ def digest_table(connection: Connection[Any], shape: TableShape) -> TableDigest:
     )
 
 
+def read_columns(connection: Connection[Any], shape: TableShape) -> list[str]:
+    """The columns of a table, in their order."""
+    return [row[0] for row in run(connection, plan.list_columns(shape.schema, shape.name))]
+
+
+def read_rows(
+    connection: Connection[Any], shape: TableShape, key: Sequence[str], columns: Sequence[str]
+) -> Iterator[Row]:
+    """Rows with their keys, sorted by the bytes of the key; one COPY may be open at a time."""
+    copy = plan.copy_keyed(shape.schema, shape.name, key, columns)
+    with connection.cursor().copy(compose(copy)) as stream:
+        for line in stream:
+            yield read_copy_row(bytes(line))
+
+
 def digest_columns(connection: Connection[Any], shape: TableShape) -> dict[str, str]:
     """A digest for each column by itself, whatever the order of the rows."""
-    columns = run(connection, plan.list_columns(shape.schema, shape.name))
     return {
         column: digest_copy(connection, plan.copy_column(shape.schema, shape.name, column)).digest
-        for (column,) in columns
+        for column in read_columns(connection, shape)
     }
 
 

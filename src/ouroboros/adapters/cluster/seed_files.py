@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ouroboros.domain.errors import BadInput, Failed, NotFound
+from ouroboros.domain.identifiers import is_version
 from ouroboros.domain.reset import Source, Strategy
 from ouroboros.settings import Settings
 
@@ -62,6 +63,20 @@ def find_file(settings: Settings, source: Source) -> Path | None:
             "remove all but one",
         )
     return found[0] if found else None
+
+
+def list_versions(settings: Settings) -> list[tuple[Strategy, str, Path]]:
+    """Every seed and snapshot file with its version; a name that is no version is left out."""
+    places = (
+        (Strategy.SEED, settings.seeds_dir, (".sql",)),
+        (Strategy.SNAPSHOT, settings.snapshots_dir, _KINDS),
+    )
+    return [
+        (strategy, path.stem, path)
+        for strategy, directory, kinds in places
+        for path in sorted(directory.glob("*"))
+        if path.suffix in kinds and is_version(path.stem)
+    ]
 
 
 def read_file(path: Path) -> SeedFile:

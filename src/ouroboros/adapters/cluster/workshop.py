@@ -5,6 +5,8 @@ renamed when it is complete, so a template is never half visible. One state is b
 under the workshop's lock.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,9 @@ class Workshop:
         if not keep_first:
             self.clear()
         run(self.connection, plan.create_empty(LOADER))
-        self._furnish(own_schema=True)
+        self.furnish()
+        with self.inside() as inside:
+            run_all(inside, *plan.own_public_schema())
         failpoint("build.created")
         if file is not None:
             load_file(
@@ -79,7 +83,23 @@ class Workshop:
         """Make the workshop database a copy of a template, to read or to try things on."""
         self.clear()
         run(self.connection, plan.clone(template, LOADER, template_bytes))
-        self._furnish(own_schema=False)
+        self.furnish()
+
+    def furnish(self) -> None:
+        """Open what is in the workshop to the loader, who is what it must be."""
+        self._assert_loader()
+        run_all(
+            self.connection, *plan.grant_to_loader(LOADER), plan.allow_connections(LOADER, True)
+        )
+
+    @contextmanager
+    def inside(self) -> Iterator[Connection[Any]]:
+        """A connection of the admin's to what is in the workshop, to change owners and rights.
+
+        It runs no code of the database: only superusers make event triggers.
+        """
+        with psycopg.connect(self.access.admin_dsn(LOADER), autocommit=True) as connection:
+            yield connection
 
     def clear(self) -> None:
         """Drop what is in the workshop."""
@@ -89,7 +109,7 @@ class Workshop:
     def tidy(self) -> None:
         """Give everything to the shared owner, and freeze rows so that clones need no vacuum."""
         self._assert_loader()
-        with psycopg.connect(self.access.admin_dsn(LOADER), autocommit=True) as inside:
+        with self.inside() as inside:
             run(inside, statement("REASSIGN OWNED BY {} TO {}", LOADER, OWNER))
             run(inside, statement("VACUUM (FREEZE, ANALYZE)"))
 
@@ -131,15 +151,6 @@ class Workshop:
                 plan.make_template(mark.template),
             )
         failpoint("build.renamed")
-
-    def _furnish(self, *, own_schema: bool) -> None:
-        self._assert_loader()
-        run_all(
-            self.connection, *plan.grant_to_loader(LOADER), plan.allow_connections(LOADER, True)
-        )
-        if own_schema:
-            with psycopg.connect(self.access.admin_dsn(LOADER), autocommit=True) as inside:
-                run_all(inside, *plan.own_public_schema())
 
     def _assert_loader(self) -> None:
         """Bring the loader back to what it must be: a seed may change its own role."""

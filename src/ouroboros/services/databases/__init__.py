@@ -10,10 +10,11 @@ from ouroboros.adapters.cluster.access import ClusterAccess
 from ouroboros.adapters.cluster.binaries import find_binaries
 from ouroboros.adapters.control.connection import ControlPool
 from ouroboros.domain.database_url import DatabaseUrl
+from ouroboros.domain.identifiers import parse_version
 from ouroboros.domain.reset import ResetReport, Source
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import CommandRunner
-from ouroboros.services.databases import check, maintain, recover, reset
+from ouroboros.services.databases import check, compare, maintain, pool, recover, reset, snapshots
 from ouroboros.services.databases.workbench import Workbench
 from ouroboros.settings import Settings
 
@@ -56,6 +57,40 @@ class SlotDatabases:
         return reset.reset(
             self._bench, slot, source, run_id=run_id, fence=fence, rebuild=rebuild, strict=strict
         )
+
+    def fingerprint(self, what: Slot | Source) -> dict[str, Any]:
+        """The fingerprint of a slot's database now, or of a seed or snapshot."""
+        if isinstance(what, Slot):
+            return compare.fingerprint_of_slot(self._bench, what)
+        return compare.fingerprint_of_source(self._bench, what)
+
+    def verify(self, slot: Slot) -> dict[str, Any]:
+        """Whether a slot's database is what its last reset promised; see `compare.verify`."""
+        return compare.verify(self._bench, slot)
+
+    def diff(self, slot: Slot, sample_size: int = 5) -> dict[str, Any]:
+        """What changed in a slot's database since its reset; see `compare.diff`."""
+        return compare.diff(self._bench, slot, sample_size)
+
+    def snapshot(self, slot: Slot, name: str, *, archive: bool = False) -> dict[str, Any]:
+        """Keep the state of a slot's database; see `snapshots.take_snapshot`."""
+        return snapshots.take_snapshot(self._bench, slot, parse_version(name), archive=archive)
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Every seed and snapshot version with its files and templates."""
+        return snapshots.list_sources(self._bench)
+
+    def delete_snapshot(self, name: str) -> dict[str, Any]:
+        """Delete a snapshot that no slot is on; see `snapshots.delete_snapshot`."""
+        return snapshots.delete_snapshot(self._bench, parse_version(name))
+
+    def archive_snapshot(self, name: str) -> dict[str, Any]:
+        """Make sure that a snapshot has a file, and say where; may be repeated."""
+        return snapshots.archive_snapshot(self._bench, parse_version(name))
+
+    def pool(self) -> dict[str, Any]:
+        """Slots, standbys, templates and background work as they stand; see `pool.show_pool`."""
+        return pool.show_pool(self._bench)
 
     def recover(self) -> list[str]:
         """Settle every state that a crash can leave; see `recover.recover`."""

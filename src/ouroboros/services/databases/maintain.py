@@ -215,5 +215,5 @@ def _collect(connection: Connection[Any], name: str) -> bool:
 
 def _tell(bench: Workbench, unit: _Unit, error: PreviewError) -> None:
     """Leave an event, which `db pool` shows, unless PostgreSQL itself is down."""
-    with suppress(PreviewError), bench.borrowed("recording a failure") as connection:
+    with suppress(PreviewError), bench.borrowed("recording a failure", wait_s=1.0) as connection:
         ledger.record_failure(connection, unit.name, error)

@@ -184,7 +184,7 @@ def _reopen(connection: Connection[Any], name: str, old: DatabaseRecord | None) 
 def _record_failure(bench: Workbench, reset_id: int, error: PreviewError) -> None:
     """Settle the row; when even that fails, recovery settles it later."""
     try:
-        with bench.borrowed(f"recording reset {reset_id}") as connection:
+        with bench.borrowed(f"recording reset {reset_id}", wait_s=1.0) as connection:
             ledger.fail(connection, reset_id, error)
     except PreviewError as second:
         raise Failed(

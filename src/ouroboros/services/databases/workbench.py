@@ -57,9 +57,9 @@ class Workbench:
     _remembered: _Remembered = field(default_factory=_Remembered)
 
     @contextmanager
-    def borrowed(self, doing: str) -> Iterator[Connection[Any]]:
+    def borrowed(self, doing: str, wait_s: float = 10.0) -> Iterator[Connection[Any]]:
         """A connection of the pool, in autocommit; PostgreSQL's errors become ours."""
-        with translated(doing), self.control.connection() as connection:
+        with translated(doing), self.control.connection(timeout=wait_s) as connection:
             yield connection
 
     @contextmanager
