@@ -1,4 +1,5 @@
-import { write } from '../api'
+import { useState } from 'preact/hooks'
+import { type Refused, write } from '../api'
 import { Glyph } from '../glyphs'
 import { useLoaded } from '../load'
 import { Problem } from '../Problem'
@@ -12,8 +13,15 @@ export function Reservations() {
   useTitle('Reservations')
   const { data, problem, replace } = useLoaded<Reservation[]>('/reservations')
   const days = [...new Set(data?.map((reservation) => reservation.starts_on))]
-  const cancel = async (id: number) =>
-    replace(await write<Reservation[]>(`/reservations/${id}/cancel`))
+  const [refused, setRefused] = useState<Refused | null>(null)
+  const cancel = (id: number) =>
+    write<Reservation[]>(`/reservations/${id}/cancel`).then(
+      (left) => {
+        setRefused(null)
+        replace(left)
+      },
+      (reason: Refused) => setRefused(reason),
+    )
   return (
     <>
       <div class="heading">
@@ -26,7 +34,7 @@ export function Reservations() {
           </p>
         )}
       </div>
-      {problem && <Problem problem={problem} />}
+      {(refused ?? problem) && <Problem problem={(refused ?? problem)!} />}
       <ol class="agenda">
         {days.map((starts_on) => (
           <li key={starts_on}>
