@@ -20,7 +20,7 @@ _NAME = "instance.json"
 
 @dataclass(frozen=True, slots=True)
 class InstanceRecord:
-    """A running instance. `processes` maps pids to their start in clock ticks since boot."""
+    """A running instance. `processes` maps pids to their start in clock ticks since `boot_id`."""
 
     supervisor_pid: int
     started_at: str
@@ -32,7 +32,12 @@ class InstanceRecord:
     slot_ids: tuple[str, ...]
     web_port_base: int
     api_port_base: int
+    boot_id: str
     processes: Mapping[int, int]
+
+    def owns(self, pid: int, started: int) -> bool:
+        """Whether this very process was recorded, in this boot of the machine."""
+        return self.processes.get(pid) == started and self.boot_id == read_boot_id()
 
     @property
     def pool(self) -> SlotPool:
@@ -44,6 +49,11 @@ class InstanceRecord:
     def apply(self, settings: Settings) -> Settings:
         """Settings with the ports and slots that the running instance has."""
         return replace(settings, api_port=self.api_port, pool=self.pool, home=Path(self.home))
+
+
+def read_boot_id() -> str:
+    """The identity of this boot (proc(5)): pids and start times mean nothing beyond it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def read_instance(settings: Settings) -> InstanceRecord | None:

@@ -43,15 +43,23 @@ def read_marker(pid: int) -> str | None:
     return None
 
 
+def is_marked(entry: guard.ProcessEntry, instance: str) -> bool:
+    """Whether a process carries the mark of an instance."""
+    return (read_marker(entry.pid) or "").partition(":")[0] == instance
+
+
 def list_marked(instance: str) -> list[guard.ProcessEntry]:
     """Every process of an instance, except this process and those above it."""
+    return list_left(lambda entry: is_marked(entry, instance))
+
+
+def list_left(is_ours: Callable[[guard.ProcessEntry], bool]) -> list[guard.ProcessEntry]:
+    """Every live process that `is_ours` claims, except this process and those above it."""
     spared = _list_own_ancestry()
     return [
         entry
         for entry in guard.list_processes()
-        if entry.pid not in spared
-        and entry.state not in "ZX"
-        and (read_marker(entry.pid) or "").partition(":")[0] == instance
+        if entry.pid not in spared and entry.state not in "ZX" and is_ours(entry)
     ]
 
 
@@ -72,14 +80,9 @@ def end_processes(
     Returns the pids that could not be ended within the limit. This process and those above it
     are spared.
     """
-    spared = _list_own_ancestry()
     deadline = time.monotonic() + time_limit_s
     while True:
-        found = [
-            entry
-            for entry in guard.list_processes()
-            if entry.pid not in spared and entry.state not in "ZX" and is_ours(entry)
-        ]
+        found = list_left(is_ours)
         if not found or time.monotonic() > deadline:
             return [entry.pid for entry in found]
         for entry in found:

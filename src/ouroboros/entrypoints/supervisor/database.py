@@ -13,7 +13,7 @@ from ouroboros.adapters.cluster import embedded
 from ouroboros.adapters.cluster.access import external_access
 from ouroboros.adapters.cluster.prepare import prepare_cluster, prepare_roles
 from ouroboros.adapters.command_runner import ProcessRunner
-from ouroboros.adapters.leftovers import instance_id
+from ouroboros.adapters.leftovers import MARKER, instance_id
 from ouroboros.domain.errors import PreviewError
 from ouroboros.settings import Settings, read_settings
 
@@ -24,9 +24,15 @@ def serve(settings: Settings) -> NoReturn:
     """Make the cluster if there is none, end what is left of an older server, become the server."""
     server = embedded.plan_server(settings)
     embedded.stop_leftover(server)
+    if not embedded.stop_leftover(server):
+        # Nothing works in the data directory, so its pid file is stale. PostgreSQL would take it
+        # for a live server when its pid belongs to another process by now, or to a zombie that
+        # a slow init has not reaped.
+        (server.data_dir / "postmaster.pid").unlink(missing_ok=True)
     embedded.initialise(server, ProcessRunner(instance_id(settings.state_dir)))
     argv = embedded.server_argv(server)
-    os.execvpe(argv[0], argv, embedded.server_env())  # noqa: S606
+    env = embedded.server_env() | {MARKER: os.environ[MARKER]}
+    os.execvpe(argv[0], argv, env)  # noqa: S606
 
 
 def prepare(settings: Settings) -> None:

@@ -5,6 +5,7 @@ Each check is made before the first process is started, so that a refusal leaves
 done.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -16,7 +17,7 @@ from typing import Self
 
 from ouroboros.adapters.guard import ProcessEntry
 from ouroboros.adapters.instance_record import read_instance
-from ouroboros.adapters.leftovers import end_processes, instance_id, is_guard, list_marked
+from ouroboros.adapters.leftovers import end_processes, instance_id, is_guard, is_marked, list_left
 from ouroboros.adapters.listeners import require_free_port
 from ouroboros.domain.errors import Failed, PreviewError, Refused
 from ouroboros.entrypoints.supervisor.services import web_root
@@ -118,21 +119,19 @@ def end_leftovers(settings: Settings) -> list[int]:
     """
     instance = instance_id(settings.state_dir)
     record = read_instance(settings)
-    recorded = {} if record is None else dict(record.processes)
-    found = {entry.pid for entry in list_marked(instance)}
-    deadline = time.monotonic() + _GUARDS_END_WITHIN_S
-    while any(map(is_guard, list_marked(instance))) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    marked = {(entry.pid, entry.started) for entry in list_marked(instance)}
 
     def is_left(entry: ProcessEntry) -> bool:
-        return recorded.get(entry.pid) == entry.started or (entry.pid, entry.started) in marked
+        recorded = record is not None and record.owns(entry.pid, entry.started)
+        return recorded or is_marked(entry, instance)
 
-    while marked:
-        end_processes(is_left)
-        marked = {(entry.pid, entry.started) for entry in list_marked(instance)}
+    found = list_left(is_left)
+    deadline = time.monotonic() + _GUARDS_END_WITHIN_S
+    while any(map(is_guard, list_left(is_left))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if found:
+        _stop_postgres(settings)
     end_processes(is_left)
-    return sorted(found)
+    return [entry.pid for entry in found]
 
 
 def clear_run_dir(settings: Settings) -> None:
@@ -143,14 +142,12 @@ def clear_run_dir(settings: Settings) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    # PostgreSQL's socket is elsewhere when the state directory's path is long.
-    from ouroboros.adapters.cluster import embedded  # noqa: PLC0415 - imports a database driver
-
     if settings.local:
-        try:
+        # PostgreSQL's socket is elsewhere when the state directory's path is long.
+        from ouroboros.adapters.cluster import embedded  # noqa: PLC0415 - imports a driver
+
+        with contextlib.suppress(PreviewError):  # no PostgreSQL here: no socket of it either
             embedded.remove_runtime_files(embedded.plan_server(settings))
-        except PreviewError:
-            return  # no PostgreSQL here: then there is no socket of it either
 
 
 def require_free_ports(ports: Iterable[int]) -> None:
@@ -172,6 +169,15 @@ def make_web_roots(settings: Settings) -> None:
             link = root / "live"
             if not link.is_symlink():
                 link.symlink_to(Path("../../web") / slot.id)
+
+
+def _stop_postgres(settings: Settings) -> None:
+    """End a PostgreSQL without a supervisor in good order, which spares it a recovery."""
+    if settings.local:
+        from ouroboros.adapters.cluster import embedded  # noqa: PLC0415 - imports a driver
+
+        with contextlib.suppress(PreviewError):  # no PostgreSQL here: none that runs either
+            embedded.stop_leftover(embedded.plan_server(settings))
 
 
 def _already_running(path: Path, holder: str) -> Refused:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from ouroboros.adapters.instance_record import InstanceRecord, write_instance
+from ouroboros.adapters.instance_record import InstanceRecord, read_boot_id, write_instance
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SOCKET_NAME
 from ouroboros.domain.errors import BadInput, PreviewError, Refused
@@ -212,6 +212,7 @@ class _House:
             slot_ids=tuple(slot.id for slot in settings.pool),
             web_port_base=first.web_port_base,
             api_port_base=first.api_port_base,
+            boot_id=read_boot_id(),
             processes=self._children.record(),
         )
         # A full disk must not end what runs; the mark in the environment finds it all the same.

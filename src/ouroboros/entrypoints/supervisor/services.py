@@ -114,8 +114,7 @@ def control_environment(settings: Settings, environ: Mapping[str, str]) -> dict[
     env = {
         key: value
         for key, value in environ.items()
-        if key not in _STRIPPED
-        and (key in _KEPT or not key.startswith(_STRIPPED_PREFIXES))
+        if key not in _STRIPPED and (key in _KEPT or not key.startswith(_STRIPPED_PREFIXES))
     }
     for key in _PATH_SETTINGS:
         if env.get(key):
