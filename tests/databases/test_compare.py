@@ -182,9 +182,12 @@ def test_comparing_sorted_rows_finds_what_a_set_comparison_finds(before, after):
     "text", ["plain", "tab\there", "line\nfeed", "back\\slash", "\\N", "é\r\b\f\v"]
 )
 def test_a_row_of_copy_reads_back_as_it_was(cluster, text):
-    with cluster.admin() as connection, connection.cursor().copy(
-        "COPY (SELECT 'k', %s::text, NULL::text) TO STDOUT", [text]
-    ) as copy:
+    with (
+        cluster.admin() as connection,
+        connection.cursor().copy(
+            "COPY (SELECT 'k', %s::text, NULL::text) TO STDOUT", [text]
+        ) as copy,
+    ):
         (line,) = [bytes(chunk) for chunk in copy]
     assert read_copy_row(line) == (b"k", (text, None))
     assert isinstance(connection, psycopg.Connection)

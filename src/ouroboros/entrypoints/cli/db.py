@@ -14,6 +14,8 @@ app = typer.Typer(help="The databases of slots.", no_args_is_help=True)
 SeedVersion = Annotated[str | None, typer.Option("--seed-version", help="e.g. v1")]
 SnapshotVersion = Annotated[str | None, typer.Option("--snapshot-version")]
 OptionalRun = Annotated[str | None, typer.Option("--run-id", help="the run it is done for")]
+Rebuild = Annotated[bool, typer.Option("--rebuild", help="the version means the file as it is now")]
+Strict = Annotated[bool, typer.Option("--strict", help="refuse a seed that differs when repeated")]
 
 
 @app.command()
@@ -28,10 +30,13 @@ def seed(
     seed_version: Annotated[str, typer.Option("--seed-version", help="e.g. v1")],
     run_id: OptionalRun = None,
     dry_run: DryRun = False,
+    rebuild: Rebuild = False,
+    strict: Strict = False,
 ) -> None:
     """Make the slot's database exactly what the seed version says, whatever it holds now."""
     asked = {"seed_version": seed_version, "run_id": run_id, "dry_run": dry_run}
-    _reset("seed", slot, {"strategy": "seed", **asked})
+    how = {"rebuild": rebuild, "strict": strict}
+    _reset("seed", slot, {"strategy": "seed", **asked, **how})
 
 
 @app.command("reset-and-seed")
@@ -42,6 +47,8 @@ def reset_and_seed(
     seed_version: SeedVersion = None,
     snapshot_version: SnapshotVersion = None,
     dry_run: DryRun = False,
+    rebuild: Rebuild = False,
+    strict: Strict = False,
 ) -> None:
     """Bring the slot's database to a seed's or snapshot's state, for a run."""
     asked = {
@@ -50,6 +57,8 @@ def reset_and_seed(
         "seed_version": seed_version,
         "snapshot_version": snapshot_version,
         "dry_run": dry_run,
+        "rebuild": rebuild,
+        "strict": strict,
     }
     _reset("reset-and-seed", slot, asked)
 

@@ -21,7 +21,7 @@ def make_app() -> "typer.Typer":
     """The commands."""
     import typer
 
-    from ouroboros.entrypoints.cli import backend, db, host, lease, local, publish
+    from ouroboros.entrypoints.cli import backend, host, lease, local, publish, states
 
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -30,7 +30,7 @@ def make_app() -> "typer.Typer":
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")
-    app.add_typer(db.app, name="db")
+    app.add_typer(states.app, name="db")
     return app
 
 

@@ -9,7 +9,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from ouroboros import __version__
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.errors import BadInput, Failed, NotFound, PreviewError
-from ouroboros.entrypoints.http import backends, databases, health, host, publishes, slots
+from ouroboros.entrypoints.http import backends, databases, health, host, publishes, slots, states
 
 
 def make_app(installation: Installation) -> FastAPI:
@@ -20,7 +20,7 @@ def make_app(installation: Installation) -> FastAPI:
         summary="Full-stack previews on fixed slots: leases, resets, publishes.",
     )
     app.state.installation = installation
-    for module in (health, slots, publishes, backends, databases, host):
+    for module in (health, slots, publishes, backends, databases, states, host):
         app.include_router(module.router)
     app.add_exception_handler(PreviewError, _answer_preview_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)

@@ -23,6 +23,8 @@ class ResetRequest(BaseModel):
     seed_version: str | None = None
     snapshot_version: str | None = None
     dry_run: bool = False
+    rebuild: bool = False
+    strict: bool = False
 
 
 @router.post("/reset")
@@ -45,7 +47,14 @@ def reset(at: At, slot: PathSlot, asked: ResetRequest) -> dict[str, Any]:
         raise refusal
     fence = holder[1] if holder and run_id is not None else None
     with at.slots.exclusive_work(slot):
-        report = at.databases.reset(slot, source, run_id=run_id, fence=fence)
+        report = at.databases.reset(
+            slot,
+            source,
+            run_id=run_id,
+            fence=fence,
+            rebuild=asked.rebuild,
+            strict=asked.strict,
+        )
     return {
         "ok": True,
         "slot_id": slot.id,
