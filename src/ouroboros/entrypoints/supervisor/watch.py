@@ -32,7 +32,7 @@ class Patience:
     """
 
     first_s: float = 0.2
-    most_s: float = 10.0
+    most_s: float = 3.0
     well_after_s: float = 30.0
     promotion_s: float = 10.0
 

@@ -75,8 +75,19 @@ def undo_restart(work: Work) -> None:
     if live is not None and status.publish_id != live.publish_id:
         worktree = work.layout.release(slot, live.publish_id) / "src"
         runtime.start(slot, work.backends.spec(slot, worktree, live))
+        _wait_until_back(work, live)
     elif live is None and status.publish_id == work.publish.publish_id:
         runtime.stop(slot, work.publish.fence)
+
+
+def _wait_until_back(work: Work, live: ReleasedBackend) -> None:
+    """Let the publish end only when visitors have the old backend again, or it cannot come."""
+    deadline = time.monotonic() + work.settings.ready_time_limit_s
+    while ask(work.publish.slot.api_port, live.backend.health, time_limit_s=2.0).status != 200:
+        if time.monotonic() > deadline:
+            work.log.line(f"the backend of {live.publish_id} is not healthy again")
+            return
+        time.sleep(_POLL_S)
 
 
 def _released(work: Work) -> ReleasedBackend | None:
