@@ -122,6 +122,20 @@ def test_a_port_taken_by_a_stranger_is_refused_with_his_name(instance: Instance)
     assert_nothing_is_left(instance)
 
 
+def test_a_stale_pid_file_that_names_a_living_stranger_keeps_nothing_from_starting(
+    instance: Instance,
+) -> None:
+    with subprocess.Popen(["sleep", "600"], user="nobody" if os.geteuid() == 0 else None) as other:
+        pid_file = instance.state_dir / "postgres" / "postmaster.pid"
+        pid_file.write_text(f"{other.pid}\n{pid_file.parent}\n1\n5432\n\n\n0 0\n")
+        started = instance.up()
+        assert (started.status, other.poll()) == (0, None), started
+        assert instance.down().status == 0
+        assert other.poll() is None
+        other.kill()
+    assert_nothing_is_left(instance)
+
+
 def test_ctrl_c_in_the_foreground_ends_everything_and_only_that(instance: Instance) -> None:
     stranger = subprocess.Popen(["sleep", "600"])
     argv = [PROGRAM, "up", "--json"]
