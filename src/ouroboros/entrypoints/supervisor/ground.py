@@ -23,6 +23,9 @@ from ouroboros.domain.errors import Failed, PreviewError, Refused
 from ouroboros.entrypoints.supervisor.services import web_root
 from ouroboros.settings import Settings
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""What the operating system says of a state directory that takes no files."""
+
 _LOCK = "lock"
 _ROOM_BYTES = 1024 * 1024
 _GUARDS_END_WITHIN_S = 30.0

@@ -16,11 +16,12 @@ from typing import Any
 from ouroboros.adapters.instance_record import InstanceRecord, read_boot_id, write_instance
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SOCKET_NAME
-from ouroboros.domain.errors import BadInput, PreviewError, Refused
+from ouroboros.domain.errors import BadInput, Refused
 from ouroboros.entrypoints.supervisor.backend import SlotBackend
 from ouroboros.entrypoints.supervisor.backends import Backends, Fences
 from ouroboros.entrypoints.supervisor.children import Children
 from ouroboros.entrypoints.supervisor.ground import (
+    UNWRITABLE,
     InstanceLock,
     clear_run_dir,
     end_leftovers,
@@ -62,6 +63,8 @@ def run_house(
             require_free_ports([*ports, *(slot.api_port for slot in settings.pool)])
             asyncio.run(_House(settings, services, progress, patience).run(on_ready))
         except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
             raise state_dir_unwritable(settings, error) from error
         finally:
             with contextlib.suppress(OSError):
@@ -165,8 +168,8 @@ class _House:
         if starting.done():
             try:
                 starting.result()
-            except* PreviewError as group:
-                raise group.exceptions[0] from None
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from group
             return True
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -212,6 +212,7 @@ def turn_page(log_path: Path) -> None:
     """Begin a new log file; the one before is kept as `.1`."""
     with contextlib.suppress(FileNotFoundError):
         log_path.replace(f"{log_path}.1")
+    log_path.touch(mode=0o600)
 
 
 def last_lines(log_path: Path, count: int = 15) -> list[str]:
