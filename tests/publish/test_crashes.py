@@ -1,6 +1,5 @@
 """A worker that is killed at any instant of a publish is followed by one that finishes it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,12 +7,15 @@ import threading
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.instance import HOME
 from tests.publish.applications import BUILD, make_repository
 from tests.publish.conftest import make_bench
 
+from ouroboros.bootstrap import cluster_access
 from ouroboros.domain.publish import StepName
+from ouroboros.settings import read_settings
 
 POINTS = [f"publish.{step}.{at}" for step in StepName for at in ("before", "after", "recorded")]
 
@@ -126,10 +128,12 @@ def test_a_frozen_worker_that_wakes_after_its_lease_changes_nothing(bench, failp
     )
     stopped = [pid for pid in descendants(worker) if state_of(pid) == "T"]
     assert stopped, "the worker is not frozen"
-    take_the_lease_away(instance, bench.slot_id)
     try:
+        take_the_lease_away(instance, bench.slot_id)
+    finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
+    try:
         found = wait_for_end(bench, frozen.document["publish_id"])
         assert found["state"] == "cancelled", found
         surface = bench.ask(instance.web_port(bench.number))
@@ -221,21 +225,15 @@ def leftovers(bench) -> list[str]:
 
 
 def control(instance, statement: str, **values) -> None:
-    import psycopg
-
-    secret = (instance.state_dir / "secrets" / "ouroboros_admin").read_text().strip()
-    record = json.loads((instance.state_dir / "run" / "instance.json").read_text())
-    host = record.get("postgres_socket_dir") or str(instance.state_dir / "run" / "postgres")
-    with psycopg.connect(
-        host=host, user="ouroboros_admin", password=secret, dbname="ouroboros_control",
-        autocommit=True,
-    ) as db:  # fmt: skip
+    """Change the control plane behind everybody's back."""
+    dsn = cluster_access(read_settings(instance.environ)).control_dsn()
+    with psycopg.connect(dsn, autocommit=True) as db:
         db.execute(statement, values)
 
 
 def take_the_lease_away(instance, slot_id: str) -> None:
-    control(instance, "INSERT INTO runs (run_id, branch, state) VALUES ('thief', 'x', 'active') "
-            "ON CONFLICT DO NOTHING")  # fmt: skip
+    control(instance, "INSERT INTO runs (run_id, branch, state) VALUES ('thief', 'x', 'active')"
+            " ON CONFLICT DO NOTHING")  # fmt: skip
     control(
         instance,
         "UPDATE slots SET fence = fence + 1, run_id = 'thief' WHERE slot_id = %(slot_id)s",

@@ -23,7 +23,7 @@ from ouroboros.bootstrap import Installation, compose
 from ouroboros.domain.errors import PreviewError, Refused
 from ouroboros.domain.lease import LeaseState
 from ouroboros.domain.publish import Publish
-from ouroboros.services.publish.pipeline import Step, make_pipeline, run_publish
+from ouroboros.services.publish.pipeline import run_publish
 from ouroboros.services.publish.work import Watch, Work
 from ouroboros.settings import read_settings
 
@@ -38,7 +38,6 @@ class Worker:
 
     def __init__(self, installation: Installation) -> None:
         self._at = installation
-        self._pipeline: tuple[Step, ...] = make_pipeline(installation.leases)
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._busy: dict[str, threading.Thread] = {}
@@ -86,7 +85,7 @@ class Worker:
         """Run one publish to its end, over outages of PostgreSQL."""
         while not self._stop.is_set():
             try:
-                state = run_publish(self._work(publish), self._pipeline)
+                state = run_publish(self._work(publish))
                 _log.info("published", publish=publish.publish_id, state=state)
                 break
             except PreviewError as error:
@@ -108,6 +107,7 @@ class Worker:
             at.layout,
             at.runner,
             at.publishes,
+            at.leases,
             at.backends,
             log,
             watch,

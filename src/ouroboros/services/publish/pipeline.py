@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ouroboros.adapters.control.leases import LeaseStore
 from ouroboros.adapters.publish_log import PUBLISH_LOG
 from ouroboros.adapters.release_files import remove_tree
 from ouroboros.domain.errors import Failed, PreviewError
@@ -23,8 +22,10 @@ from ouroboros.services.publish.migrate import migrate_slot
 from ouroboros.services.publish.restart import check_readiness, restart_backend, undo_restart
 from ouroboros.services.publish.smoke import check_smoke
 from ouroboros.services.publish.source import lay_out_source
-from ouroboros.services.publish.switch import Switch
+from ouroboros.services.publish.switch import switch_visitors, undo_switch
 from ouroboros.services.publish.work import PublishStopped, Work
+
+_OF_THE_CONTROL_PLANE = ("control_plane_unreachable", "control_plane_busy")
 
 
 def _nothing_to_undo(work: Work) -> None:
@@ -42,22 +43,20 @@ class Step:
     lasting: bool = True
 
 
-def make_pipeline(leases: LeaseStore) -> tuple[Step, ...]:
-    """The steps in the order of the contract."""
-    switch = Switch(leases)
-    return (
-        Step(StepName.SOURCE, "Lay out the commit", lay_out_source),
-        Step(StepName.FRONTEND, "Build the front end", build_frontend),
-        Step(StepName.BACKEND, "Install the backend", install_backend),
-        Step(StepName.MIGRATE, "Migrate the slot's database", migrate_slot),
-        Step(StepName.RESTART, "Start the backend", restart_backend, undo_restart, lasting=False),
-        Step(StepName.READINESS, "Readiness gate", check_readiness, lasting=False),
-        Step(StepName.SMOKE, "Smoke check", check_smoke, lasting=False),
-        Step(StepName.SWITCH, "Switch visitors over", switch.switch, switch.undo, lasting=False),
-    )
+PIPELINE = (
+    Step(StepName.SOURCE, "Lay out the commit", lay_out_source),
+    Step(StepName.FRONTEND, "Build the front end", build_frontend),
+    Step(StepName.BACKEND, "Install the backend", install_backend),
+    Step(StepName.MIGRATE, "Migrate the slot's database", migrate_slot),
+    Step(StepName.RESTART, "Start the backend", restart_backend, undo_restart, lasting=False),
+    Step(StepName.READINESS, "Readiness gate", check_readiness, lasting=False),
+    Step(StepName.SMOKE, "Smoke check", check_smoke, lasting=False),
+    Step(StepName.SWITCH, "Switch visitors over", switch_visitors, undo_switch, lasting=False),
+)
+"""The steps in the order of the contract."""
 
 
-def run_publish(work: Work, pipeline: Sequence[Step]) -> PublishState:
+def run_publish(work: Work, pipeline: Sequence[Step] = PIPELINE) -> PublishState:
     """Run or continue one publish to its end; the end is recorded before this returns.
 
     Never raises for a failed publish: the failure stands in the publish's row, its step and its
@@ -78,9 +77,11 @@ def run_publish(work: Work, pipeline: Sequence[Step]) -> PublishState:
         except PublishStopped as stopped:
             return _end(work, begun, _state_of(stopped), step, stopped)
         except PreviewError as error:
-            if error.code == "control_plane_unreachable":
+            if error.code in _OF_THE_CONTROL_PLANE:
                 raise
-            return _end(work, begun, PublishState.FAILED, step, error)
+            stale = error.code == "stale_fence"
+            state = PublishState.CANCELLED if stale else PublishState.FAILED
+            return _end(work, begun, state, step, error)
         except OSError as error:
             failed = Failed("host_error", f"{step.name}: {error}", "df -h; ouroboros status")
             return _end(work, begun, PublishState.FAILED, step, failed)

@@ -23,19 +23,19 @@ def restart_backend(work: Work) -> dict[str, Any]:
     """Start the release's backend; raises `backend_start_failed` and the codes of the runtime."""
     released = _released(work)
     if released is None:
-        work.backends.runtime.stop(work.publish.slot, work.publish.fence)
+        with work.under_fence():
+            work.backends.runtime.stop(work.publish.slot, work.publish.fence)
         work.log.line("no backend to start")
         return {"port": None}
     slot, runtime = work.publish.slot, work.backends.runtime
     spec = work.backends.spec(slot, work.source, released)
-    if spec.listen == "socket":
-        status = runtime.prepare(slot, spec)
-        port = status.candidate_port
-    else:
-        if runtime.status(slot).state != "stopped":
+    with work.under_fence():
+        if spec.listen == "socket":
+            port = runtime.prepare(slot, spec).candidate_port
+        else:
             runtime.stop(slot, work.publish.fence)
-        status = runtime.start(slot, spec)
-        port = slot.api_port
+            runtime.start(slot, spec)
+            port = slot.api_port
     work.log.line(f"started {spec.argv[0]} on 127.0.0.1:{port}")
     work.log.line(f"its output: {spec.log_path}")
     return {"port": port, "listen": spec.listen, "nonce": spec.env["PREVIEW_NONCE"]}
@@ -70,6 +70,12 @@ def undo_restart(work: Work) -> None:
     slot, runtime = work.publish.slot, work.backends.runtime
     with suppress(PreviewError):
         runtime.discard(slot, work.publish.fence)
+    with work.under_fence():
+        _serve_live_again(work)
+
+
+def _serve_live_again(work: Work) -> None:
+    slot, runtime = work.publish.slot, work.backends.runtime
     live = work.backends.live(slot)
     status = runtime.status(slot)
     if live is not None and status.publish_id != live.publish_id:

@@ -21,8 +21,7 @@ def check_smoke(work: Work) -> dict[str, Any]:
         checks.append(_check_files(work))
     elif work.application.heartbeat_smoke:
         checks.extend(_check_heartbeat(work, port))
-    for check in work.application.smoke:
-        checks.append(_check_declared(work, check, port))
+    checks += [_check_declared(work, declared, port) for declared in work.application.smoke]
     failed = [check for check in checks if not check["ok"]]
     result = {
         "slot_id": work.publish.slot.id,

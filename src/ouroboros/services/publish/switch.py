@@ -7,7 +7,6 @@ failure of the proof goes back by itself.
 import time
 from typing import Any
 
-from ouroboros.adapters.control.leases import LeaseStore
 from ouroboros.adapters.http_probe import ask
 from ouroboros.domain.errors import Failed
 from ouroboros.services.publish.work import Work
@@ -15,57 +14,48 @@ from ouroboros.services.publish.work import Work
 _PROOF_LIMIT_S = 10.0
 
 
-class Switch:
-    """The step and its undo."""
-
-    def __init__(self, leases: LeaseStore) -> None:
-        self._leases = leases
-
-    def switch(self, work: Work) -> dict[str, Any]:
-        """Switch backend and front end; raises `stale_fence`, `switch_not_proven`."""
-        publish, roots = work.publish, work.backends.web_roots
-        before = roots.live_release(publish.slot)
-        if before is not None and before != work.release.resolve():
-            work.results["before_switch"] = {"release": str(before)}
+def switch_visitors(work: Work) -> dict[str, Any]:
+    """Switch backend and front end; raises `stale_fence`, `switch_not_proven`."""
+    publish, roots = work.publish, work.backends.web_roots
+    before = roots.live_release(publish.slot)
+    if before is not None and before != work.release.resolve():
+        work.results["before_switch"] = {"release": before.name}
+    with work.under_fence():
         if work.results["restart"].get("listen") == "socket":
             work.backends.runtime.promote(publish.slot, publish.publish_id, publish.fence)
-        with self._leases.under_fence(publish.slot, publish.fence):
-            roots.switch(publish.slot, work.release)
-            roots.tell(
-                publish.slot,
-                "ready",
-                run_id=publish.run_id,
-                commit_sha=work.commit,
-                publish_id=publish.publish_id,
-            )
-        self._prove(work)
-        return {"release": work.release.name, "before": before.name if before else None}
+        roots.switch(publish.slot, work.release)
+        roots.tell(
+            publish.slot,
+            "ready",
+            run_id=publish.run_id,
+            commit_sha=work.commit,
+            publish_id=publish.publish_id,
+        )
+    _prove(work)
+    return {"release": work.release.name, "before": before.name if before else None}
 
-    def undo(self, work: Work) -> None:
-        """Serve again what was served before this publish."""
-        publish, roots = work.publish, work.backends.web_roots
+
+def undo_switch(work: Work) -> None:
+    """Serve again what was served before this publish."""
+    slot, roots = work.publish.slot, work.backends.web_roots
+    if roots.live_release(slot) != work.release.resolve():
+        return
+    with work.under_fence():
         before = work.results.get("before_switch", {}).get("release")
-        if roots.live_release(publish.slot) != work.release.resolve():
-            return
-        with self._leases.under_fence(publish.slot, publish.fence):
-            if before is None:
-                roots.clear(publish.slot)
-            else:
-                roots.switch(
-                    publish.slot, work.layout.releases(publish.slot) / before.rsplit("/")[-1]
-                )
+        if before is None:
+            roots.clear(slot)
+        else:
+            roots.switch(slot, work.layout.release(slot, before))
 
-    @staticmethod
-    def _prove(work: Work) -> None:
-        """Ask surface and backend at the slot's own ports which publish they serve."""
-        deadline = time.monotonic() + _PROOF_LIMIT_S
-        while (problem := _unproven_page(work) or _unproven_backend(work)) is not None:
-            if time.monotonic() > deadline:
-                raise Failed(
-                    "switch_not_proven", problem, "ouroboros status shows what is not running"
-                )
-            time.sleep(0.02)
-        work.log.line(f"{work.publish.slot.preview_url} serves {work.commit}")
+
+def _prove(work: Work) -> None:
+    """Ask surface and backend at the slot's own ports which publish they serve."""
+    deadline = time.monotonic() + _PROOF_LIMIT_S
+    while (problem := _unproven_page(work) or _unproven_backend(work)) is not None:
+        if time.monotonic() > deadline:
+            raise Failed("switch_not_proven", problem, "ouroboros status shows what is not running")
+        time.sleep(0.02)
+    work.log.line(f"{work.publish.slot.preview_url} serves {work.commit}")
 
 
 def _unproven_page(work: Work) -> str | None:

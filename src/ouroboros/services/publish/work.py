@@ -6,11 +6,13 @@ lease, and keeps checking while the command runs.
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ouroboros.adapters.application_files import read_application
+from ouroboros.adapters.control.leases import LeaseStore
 from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.publish_log import PublishLog
 from ouroboros.domain.application import Application, fill
@@ -85,6 +87,7 @@ class Work:
     layout: Layout
     runner: CommandRunner
     store: PublishStore
+    leases: LeaseStore
     backends: Backends
     log: PublishLog
     watch: Watch
@@ -114,6 +117,10 @@ class Work:
         if self._application is None:
             self._application = read_application(self.source)
         return self._application
+
+    def under_fence(self) -> AbstractContextManager[object]:
+        """Do something that others can see only while the lease holds; raises `stale_fence`."""
+        return self.leases.under_fence(self.publish.slot, self.publish.fence)
 
     def base_environment(self) -> dict[str, str]:
         """PATH, LANG, TZ and HOME of the slot."""
