@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.head import Request
 
 _UNPLAIN = re.compile(rb'[^ !#-\[\]-~]')
-_NAMED = {
-    name: re.compile(rb"(?:^|\n)" + name + rb":[ \t]*([^\r\n]*)", re.IGNORECASE)
-    for name in (b"referer", b"user-agent")
-}
 KEPT_LINES = 20_000
 
 
@@ -44,8 +40,8 @@ class AccessLog:
         if request is not None:
             version = b"1" if request.http11 else b"0"
             line = b"%s %s HTTP/1.%s" % (request.method, request.target, version)
-            referer = _field(request.fields.block, b"referer")
-            agent = _field(request.fields.block, b"user-agent")
+            referer = _field(request.fields.lines, b"referer")
+            agent = _field(request.fields.lines, b"user-agent")
         self._lines.append(
             b'%s - - [%s] "%s" %d %s "%s" "%s" %s %.3f\n' % (
                 peer, time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()).encode(),
@@ -82,6 +78,8 @@ def escaped(text: bytes) -> bytes:
     return _UNPLAIN.sub(lambda found: b"\\x%02x" % found.group(0)[0], text)
 
 
-def _field(block: bytes, name: bytes) -> bytes:
-    found = _NAMED[name].search(block)
-    return found.group(1) if found is not None else b"-"
+def _field(lines: list[bytes], name: bytes) -> bytes:
+    for line in lines:
+        if line[: len(name)].lower() == name and line[len(name) : len(name) + 1] == b":":
+            return line[len(name) + 1 :].strip(b" \t")
+    return b"-"

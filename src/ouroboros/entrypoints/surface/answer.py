@@ -26,16 +26,18 @@ class Answer:
     """Status, header lines (each with its CRLF) and a body in memory or in an open file.
 
     `lines` holds everything but the status line, Date and Connection. `fixed` says that the same
-    request bytes get the same answer for as long as the view holds.
+    request bytes get the same answer for as long as the view holds; `by_path` that every simple
+    request for this target does which accepts the same codings.
     """
 
-    __slots__ = ("body", "file", "fixed", "lines", "start", "status", "stop")
+    __slots__ = ("body", "by_path", "file", "fixed", "lines", "start", "status", "stop")
 
     def __init__(self, status: int, lines: bytes, body: bytes = b"", *, fixed: bool = False):
         self.status = status
         self.lines = lines
         self.body = body
         self.fixed = fixed
+        self.by_path = False
         self.file: OpenedFile | None = None
         self.start = 0
         self.stop = 0

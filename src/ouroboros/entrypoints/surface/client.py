@@ -17,11 +17,11 @@ from ouroboros.entrypoints.surface.sender import FileSender
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.accesslog import AccessLog
     from ouroboros.entrypoints.surface.answer import Answer
-    from ouroboros.entrypoints.surface.head import Request
+    from ouroboros.entrypoints.surface.head import Line, Request
     from ouroboros.entrypoints.surface.surface import Surface
     from ouroboros.entrypoints.surface.view import View
 
-IDLE, EXCHANGING, SENDING, SKIPPING, LINGERING, ENDED = range(6)
+IDLE, EXCHANGING, SENDING, SKIPPING, LINGERING, TUNNEL, ENDED = range(7)
 SMALL_BYTES = 16 * 1024
 AHEAD_BYTES = 64 * 1024
 
@@ -70,10 +70,6 @@ class Client(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still read an answer in progress."""
-        exchange = self.exchange
-        if exchange is not None and exchange.is_tunnel and exchange.upstream is not None:
-            exchange.upstream.transport.write_eof()
-            return True
         self.ended_at = self._surface.now
         return self.phase in (EXCHANGING, SENDING)
 
@@ -113,14 +109,9 @@ class Client(asyncio.Protocol):
             if not isinstance(ready, tuple):
                 self._exchange(ready, surface.view)
                 return
-            status, lines, body = ready
-            surface.count[status] += 1
             if surface.log is not None:
-                self._log(surface.grammar.read(data), status, len(body))
-            if len(body) < SMALL_BYTES:
-                self.transport.write(surface.stamps[status] + lines + body)
-            else:
-                self.transport.writelines((surface.stamps[status] + lines, body))
+                self._log(surface.grammar.read(data), ready[0], len(ready[2]))
+            self._send_ready(ready)
         elif self.phase == EXCHANGING:
             rest = cast(Exchange, self.exchange).take(data)
             if rest:
@@ -163,15 +154,24 @@ class Client(asyncio.Protocol):
                 surface.grammar.check_part(data)
                 return False
             head = data[:end]
-            request = surface.grammar.read(head)
+            start = data.find(b"\r\n")
+            line = surface.grammar.read_line(data[:start])
+            fields = surface.grammar.read_fields(data[start + 2 : end - 2], http11=line.http11)
+            self.ahead = data[end:]
+            if fields.is_simple and surface.log is None:
+                ready = surface.quick.get((line, fields.first.get(b"accept-encoding")))
+                if ready is not None:
+                    self.since = surface.now
+                    self._send_ready(ready)
+                    return True
+            request = surface.grammar.combine(line, fields)
         except Refusal as refusal:
             self.refuse(refusal, None)
             return False
-        self.ahead = data[end:]
-        self._begin(request, head)
+        self._begin(request, line, head)
         return True
 
-    def _begin(self, request: Request, head: bytes) -> None:
+    def _begin(self, request: Request, line: Line, head: bytes) -> None:
         surface = self._surface
         view = surface.view
         self.since = surface.now
@@ -186,9 +186,13 @@ class Client(asyncio.Protocol):
             self.refuse(refusal, request)
             return
         if answer is not None:
+            if answer.by_path and request.fields.is_simple and answer.file is None:
+                key = (line, request.fields.first.get(b"accept-encoding"))
+                lines = answer.lines + view.lines + b"\r\n"
+                surface.remember_file(key, (answer.status, lines, answer.body))
             self._send(answer, request, view, head)
             return
-        if request.is_plain and not request.fields.expect_commit:
+        if request.is_plain and request.fields.repeats and not request.fields.expect_commit:
             surface.remember(head, request, b"")
         self._exchange(request, view)
 
@@ -227,6 +231,15 @@ class Client(asyncio.Protocol):
         if body.done:
             self._next()
 
+    def _send_ready(self, ready: tuple[int, bytes, bytes]) -> None:
+        status, lines, body = ready
+        surface = self._surface
+        surface.count[status] += 1
+        if len(body) < SMALL_BYTES:
+            self.transport.write(surface.stamps[status] + lines + body)
+        else:
+            self.transport.writelines((surface.stamps[status] + lines, body))
+
     # -- answers of our own --------------------------------------------------------------------
 
     def _send(self, answer: Answer, request: Request, view: View, head: bytes) -> None:
@@ -247,7 +260,7 @@ class Client(asyncio.Protocol):
             self.phase = SENDING
             self._send_file()
             return
-        if answer.fixed and keep and request.http11 and self._body is None:
+        if answer.fixed and keep and request.http11 and request.fields.repeats and not request.fields.length:
             surface.remember(head, (answer.status, lines, answer.body), answer.body)
         if len(answer.body) < SMALL_BYTES:
             self.transport.write(stamp + lines + answer.body)
@@ -352,6 +365,16 @@ class Client(asyncio.Protocol):
         self.transport.resume_reading()
         if data:
             self.data_received(data)
+
+    def become_tunnel(self) -> None:
+        """The transport is handed over to a tunnel; only its end is still of interest."""
+        self.exchange = None
+        self.phase = TUNNEL
+        self.ahead = b""
+
+    def leave(self) -> None:
+        """The tunnel that this connection has become is closed."""
+        self._surface.clients.discard(self)
 
     # -- time ----------------------------------------------------------------------------------
 

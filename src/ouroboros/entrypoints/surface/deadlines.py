@@ -60,8 +60,6 @@ class Deadlines:
         if upstream is None:
             if waited > limits.upstream_wait_s:
                 exchange.give_up()
-        elif exchange.is_tunnel:
-            return
         elif exchange.client.ended_at and self._is_left(exchange.client, upstream, now):
             exchange.client.transport.abort()
         elif not exchange.is_complete() and not upstream.is_stalled:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ouroboros.entrypoints.surface.framing import ChunkedBody
 from ouroboros.entrypoints.surface.refusal import Refusal
+from ouroboros.entrypoints.surface.tunnel import join
 
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.client import Client
@@ -27,7 +28,7 @@ class Exchange:
     """A request on its way; `upstream` is None while it waits for a connection."""
 
     __slots__ = (
-        "_closes", "_surface", "began", "body", "client", "is_tunnel", "moved", "request",
+        "_closes", "_surface", "began", "body", "client", "moved", "request",
         "request_id", "status", "upstream", "view",
     )  # fmt: skip
 
@@ -43,7 +44,6 @@ class Exchange:
         self.body = body
         self.upstream: Upstream | None = None
         self.request_id = b""
-        self.is_tunnel = False
         self.moved = 0
         self.status = 0
 
@@ -64,9 +64,6 @@ class Exchange:
         upstream = self.upstream
         if upstream is None:
             return data
-        if self.is_tunnel:
-            upstream.transport.write(data)
-            return b""
         if self.body is None or self.body.done:
             return data
         self.moved += len(data)
@@ -81,7 +78,9 @@ class Exchange:
             self.fail(Refusal(413, "body_too_large", detail))
             return b""
         upstream.since = self._surface.now
-        upstream.transport.writelines(pieces)
+        # It may be closed with its connection_lost still waiting for its turn.
+        if not upstream.transport.is_closing():
+            upstream.transport.writelines(pieces)
         return rest
 
     def is_complete(self) -> bool:
@@ -154,32 +153,23 @@ class Exchange:
         """The client has gone."""
         if self.upstream is None:
             self._surface.pool.withdraw(self)
-        elif self.is_tunnel:
-            self.upstream.exchange = None
-            self.upstream.transport.close()
         else:
             self.upstream.close()
         self.upstream = None
 
-    # -- tunnels -------------------------------------------------------------------------------
-
     def begin_tunnel(self, head: ResponseHead, rest: bytes) -> None:
         """The backend has accepted an upgrade: both sides get each other's bytes from now on."""
-        self.is_tunnel = True
+        client, upstream = self.client, self.upstream
+        if upstream is None:
+            return
         self.status = 101
         self._surface.note(self, -1)
         text = b"%sConnection: Upgrade\r\nUpgrade: %s\r\n%sX-Request-Id: %s\r\n\r\n" % (
             head.lines, head.upgrade, self.view.lines, self.request_id
         )  # fmt: skip
-        self.client.transport.write(text + rest)
-        self.client.go_on_with_body()
-
-    def half_close(self) -> None:
-        """The backend sends no more."""
-        if self.client.transport.can_write_eof():
-            self.client.transport.write_eof()
-
-    def end_tunnel(self) -> None:
-        """The backend has gone."""
-        self.upstream = None
-        self.client.transport.close()
+        client.transport.write(text + rest)
+        if client.ahead:
+            upstream.transport.write(client.ahead)
+        client.become_tunnel()
+        upstream.exchange = None
+        join(client.transport, upstream.transport, client.leave, upstream.leave)

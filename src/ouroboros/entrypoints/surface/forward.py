@@ -10,20 +10,13 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from ouroboros.entrypoints.surface.head import NAMES, Fields
+from ouroboros.entrypoints.surface.head import Fields
 
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.exchange import Exchange
 
 VIA = b"ouroboros"
 END = b"\r\n"
-DROPPED = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade",
-     b"content-length", b"http2-settings", b"x-forwarded-for", b"x-forwarded-proto",
-     b"x-forwarded-host", b"x-real-ip", b"forwarded", b"x-request-id", b"traceparent", b"proxy",
-     b"x-preview-expect", b"x-preview-slot", b"x-preview-run", b"x-preview-commit",
-     b"x-preview-publish", b"via", b"expect", b"trailer")
-)  # fmt: skip
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACE_BASE = os.urandom(8).hex().encode()
 
@@ -33,7 +26,6 @@ class Gateway:
 
     def __init__(self, slot_id: str) -> None:
         self._name = f"{VIA.decode()}-{slot_id or 'surface'}".encode()
-        self._passed: dict[bytes, bool] = {}
         self._serial = int.from_bytes(os.urandom(6), "big")
 
     def is_loop(self, fields: Fields) -> bool:
@@ -66,15 +58,7 @@ class Gateway:
 
     def _block(self, fields: Fields, peer: bytes, *, trusted: bool) -> bytes:
         """All lines that are the same for each request with these fields from this peer."""
-        passed = self._passed
-        lines = []
-        for line in fields.block.split(b"\r\n"):
-            raw = line.partition(b":")[0]
-            is_passed = passed.get(raw)
-            if is_passed is None:
-                is_passed = self._learn(raw)
-            if is_passed and not (fields.hop_by_hop and raw.lower() in fields.hop_by_hop):
-                lines.append(line)
+        lines = [*fields.passed]
         if fields.length or b"content-length" in fields.first:
             coded = fields.length < 0
             size = b"Content-Length: %d" % fields.length
@@ -87,13 +71,6 @@ class Gateway:
             lines += (b"Connection: TE", b"TE: trailers")
         lines.append(self._origin(fields.first, peer, trusted=trusted))
         return b"\r\n".join(lines)
-
-    def _learn(self, raw: bytes) -> bool:
-        # WSGI and CGI cannot tell `x_forwarded_for` from `x-forwarded-for`.
-        is_passed = raw != b"" and raw.lower() not in DROPPED and b"_" not in raw
-        if len(self._passed) < NAMES:
-            self._passed[raw] = is_passed
-        return is_passed
 
     def _origin(self, first: dict[bytes, bytes], peer: bytes, *, trusted: bool) -> bytes:
         """The lines that say who asked and by which way, up to the value of the request id."""

@@ -16,9 +16,10 @@ from ouroboros.entrypoints.surface.refusal import Refusal
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 REQUEST_LINE = re.compile(
     # RFC 3986 allows less; browsers send { } | \ ^ ` [ ] in queries as they are.
-    rb"(" + TOKEN + rb") (/[!$-;=?-~]*|\*) HTTP/1\.([01])\r\n"
+    rb"(" + TOKEN + rb") (/[!$-;=?-~]*|\*) HTTP/1\.([01])"
 )
 FIELD_BLOCK = re.compile(rb"(?:" + TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+")
+FIELD_LINE = re.compile(rb"(" + TOKEN + rb"):[ \t]*([\t -~\x80-\xff]*)")
 FIELD = re.compile(rb"(" + TOKEN + rb"):[ \t]*([\t -~\x80-\xff]*)\r\n")
 BROKEN_PART = re.compile(rb"\r[^\n]|(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,253})(?::[0-9]{1,5})?")
@@ -49,39 +50,62 @@ NEVER_HOP_BY_HOP = frozenset(
 CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"range"))
 # Methods whose meaning is between two neighbours, not between a browser and an application.
 REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE", b"TRACK", b"PRI"))
-NAMES = 1024
+FRAMING = frozenset((b"content-length", b"transfer-encoding", b"expect"))
+DECIDING = CONDITIONAL | FRAMING | {b"connection", b"x-preview-expect"}
+HOST_NAMES = 1024
+# What a header line says: the field's name when it is read here, its value, whether it ends here.
+FieldLine = tuple[bytes, bytes, bool]
+
+
+# Fields that belong to one connection, or that only a gateway may write.
+DROPPED = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade",
+     b"content-length", b"http2-settings", b"x-forwarded-for", b"x-forwarded-proto",
+     b"x-forwarded-host", b"x-real-ip", b"forwarded", b"x-request-id", b"traceparent", b"proxy",
+     b"x-preview-expect", b"x-preview-slot", b"x-preview-run", b"x-preview-commit",
+     b"x-preview-publish", b"via", b"expect", b"trailer")
+)  # fmt: skip
+NOTHING: frozenset[bytes] = frozenset()
 
 
 class Fields:
     """The header fields of a request, read once; shared by all requests with the same bytes.
 
     Not a dataclass: it is built on the hot path, and a frozen dataclass costs two microseconds.
-    `first` holds the fields that the surface reads, `block` all of them as they came. `length`
-    is the body's size, 0 for none and -1 for chunked.
+    `first` holds the fields that the surface reads, `lines` all of them as they came; `passed`
+    are those that go on to the backend. `length` is the body's size, 0 for none, -1 for chunked.
+    `repeats` says that these bytes have come before, and
+    `is_simple` says that a kept HTTP/1.1 request without body, condition or expectation it is.
     """
 
     __slots__ = (
-        "block",
         "expect_commit",
         "expect_continue",
         "first",
         "hop_by_hop",
         "is_conditional",
+        "is_simple",
         "keep_alive",
         "length",
+        "lines",
+        "passed",
+        "repeats",
         "upgrade",
     )
 
-    def __init__(self, block: bytes, first: dict[bytes, bytes]) -> None:
-        self.block = block
+    def __init__(self, lines: list[bytes], first: dict[bytes, bytes], *, http11: bool) -> None:
+        self.lines = lines
+        self.passed = lines
         self.first = first
-        self.keep_alive = True
+        self.keep_alive = http11
+        self.is_simple = http11
         self.length = 0
         self.upgrade = b""
         self.expect_continue = False
         self.is_conditional = False
         self.expect_commit = b""
-        self.hop_by_hop: frozenset[bytes] = NOTHING
+        self.hop_by_hop = NOTHING
+        self.repeats = False
 
     @property
     def navigation(self) -> bool:
@@ -96,7 +120,16 @@ class Fields:
         return accept is None or b"text/html" in accept or accept.startswith(b"*/*")
 
 
-NOTHING: frozenset[bytes] = frozenset()
+class Line:
+    """A request line: method, target as it came, its parts, and the version."""
+
+    __slots__ = ("http11", "method", "path", "query", "target")
+
+    def __init__(self, method: bytes, target: bytes, *, http11: bool) -> None:
+        self.method = method
+        self.target = target
+        self.http11 = http11
+        self.path, _, self.query = target.partition(b"?")
 
 
 class Request:
@@ -110,19 +143,20 @@ class Request:
         "fields", "http11", "is_plain", "method", "passage", "path", "query", "target"
     )  # fmt: skip
 
-    def __init__(self, method: bytes, target: bytes, http11: bool, fields: Fields) -> None:
-        self.method = method
-        self.target = target
-        self.http11 = http11
+    def __init__(self, line: Line, fields: Fields) -> None:
+        self.method = line.method
+        self.target = line.target
+        self.path = line.path
+        self.query = line.query
+        self.http11 = line.http11
         self.fields = fields
-        self.path, _, self.query = target.partition(b"?")
         self.passage: tuple[bytes, bytes] | None = None
         self.is_plain = (
-            http11
+            line.http11
             and fields.keep_alive
             and not fields.length
             and not fields.upgrade
-            and method != b"HEAD"
+            and line.method != b"HEAD"
         )
 
 
@@ -132,36 +166,60 @@ class Grammar:
     def __init__(self, limits: Limits, hosts: frozenset[bytes]) -> None:
         self._limits = limits
         self._hosts = hosts
+        self._lines = Memo[Line](limits.memo_entries)
         # One for each version: the same fields mean something else in HTTP/1.0.
-        self._memo = {b"0": Memo[Fields](limits.memo_entries), b"1": Memo[Fields](limits.memo_entries)}
-        self._names: dict[bytes, bytes] = {}
+        self._blocks = (Memo[Fields](limits.memo_entries), Memo[Fields](limits.memo_entries))
+        self._field_lines = Memo[FieldLine](limits.memo_entries * 4)
         self._good_hosts: set[bytes] = set()
 
     def read(self, head: bytes) -> Request:
         """Read one complete head, its final empty line included.
 
-        Raises `Refusal`: 400, 405, 414, 421 or 431, with a code that names the rule.
+        Raises `Refusal`: 400, 405, 413, 414, 417, 421 or 431, with a code that names the rule.
         """
-        line = REQUEST_LINE.match(head)
-        if line is None:
-            raise request_line_refusal(head)
-        method, target, minor = line.groups()
+        start = head.find(b"\r\n")
+        line = self.read_line(head[:start])
+        return self.combine(line, self.read_fields(head[start + 2 : -2], http11=line.http11))
+
+    def combine(self, line: Line, fields: Fields) -> Request:
+        """A request of its two parts. Raises `Refusal` (400) when they do not go together."""
+        if fields.upgrade and (line.method != b"GET" or fields.length):
+            raise Refusal(400, "bad_upgrade", "An upgrade is a GET without a body.")
+        return Request(line, fields)
+
+    def read_line(self, text: bytes) -> Line:
+        """Read a request line without its CRLF. Raises `Refusal` (400, 405, 414)."""
+        line = self._lines.known.get(text)
+        if line is not None:
+            return line
+        match = REQUEST_LINE.fullmatch(text)
+        if match is None:
+            raise request_line_refusal(text)
+        method, target, minor = match.groups()
         if len(target) > self._limits.target_bytes:
             raise Refusal(414, "target_too_long", "The request target is too long.")
         if method in REFUSED_METHODS:
             raise Refusal(405, "method_refused", "This method is not served here.")
         if target == b"*" and method != b"OPTIONS":
             raise Refusal(400, "bad_target", "The asterisk form belongs to OPTIONS alone.")
-        block = head[line.end() : -2]
-        memo = self._memo[minor]
+        line = Line(method, target, http11=minor == b"1")
+        if len(text) <= self._limits.memo_line_bytes:
+            self._lines.offer(text, line)
+        return line
+
+    def read_fields(self, block: bytes, *, http11: bool) -> Fields:
+        """Read all header lines. Raises `Refusal` (400, 413, 417, 421, 431)."""
+        memo = self._blocks[http11]
         fields = memo.known.get(block)
-        if fields is None:
-            fields = self._read_fields(block, minor == b"1")
-            if len(block) <= self._limits.memo_head_bytes:
-                memo.offer(block, fields)
-        if fields.upgrade and (method != b"GET" or fields.length):
-            raise Refusal(400, "bad_upgrade", "An upgrade is a GET without a body.")
-        return Request(method, target, minor == b"1", fields)
+        if fields is not None:
+            fields.repeats = True
+            return fields
+        fields = self._read_fields(block, http11=http11)
+        # A block with a line that is new cannot be one that repeats.
+        if fields.repeats and len(block) <= self._limits.memo_head_bytes:
+            fields.repeats = False
+            memo.offer(block, fields)
+        return fields
 
     def check_part(self, part: bytes) -> None:
         """Refuse the beginning of a head as soon as no continuation could make it valid.
@@ -174,39 +232,67 @@ class Grammar:
         if end < 0:
             if len(part) > self._limits.target_bytes + 64:
                 raise Refusal(414, "target_too_long", "The request line is too long.")
-        elif REQUEST_LINE.match(part) is None:
+        elif REQUEST_LINE.fullmatch(part[:end]) is None:
             raise request_line_refusal(part)
         if len(part) > self._limits.head_bytes:
             raise Refusal(431, "head_too_large", "The header section is too large.")
 
-    def _read_fields(self, block: bytes, http11: bool) -> Fields:
-        if FIELD_BLOCK.fullmatch(block) is None:
-            raise Refusal(400, "bad_field", "A header line breaks the grammar of RFC 9112.")
+    def _read_fields(self, block: bytes, *, http11: bool) -> Fields:
         lines = block.split(b"\r\n")
-        if len(lines) > self._limits.fields + 1:
+        if lines.pop():
+            raise Refusal(400, "bad_field", "A header line does not end with CRLF.")
+        if len(lines) > self._limits.fields:
             raise Refusal(431, "too_many_fields", "Too many header fields.")
         first: dict[bytes, bytes] = {}
-        names = self._names
+        dropped = is_new = False
+        known_lines = self._field_lines.known
         for line in lines:
-            raw, _, value = line.partition(b":")
-            name = names.get(raw)
-            if name is None:
-                name = self._learn(raw)
+            known = known_lines.get(line)
+            if known is None:
+                known = self._read_field(line)
+                is_new = True
+            name, value, is_dropped = known
             if name:
-                value = value.strip(b" \t")  # noqa: PLW2901
                 if name in first:
                     if name not in LISTS:
                         raise Refusal(400, "repeated_field", "A header field is there twice.")
-                    value = first[name] + b", " + value  # noqa: PLW2901
+                    value = first[name] + b", " + value
                 first[name] = value
-        fields = Fields(block, first)
-        fields.keep_alive = http11
-        host = first.get(b"host")
-        if host not in self._good_hosts:
-            self._check_host(host)
+            dropped = dropped or is_dropped
+        fields = Fields(lines, first, http11=http11)
+        fields.repeats = not is_new
+        if first.get(b"host") not in self._good_hosts:
+            self._check_host(first.get(b"host"))
+        if not DECIDING.isdisjoint(first):
+            self._decide(fields, http11=http11)
+        if dropped or fields.hop_by_hop:
+            fields.passed = [line for line in lines if self._is_passed(line, fields.hop_by_hop)]
+        return fields
+
+    def _read_field(self, line: bytes) -> FieldLine:
+        """Read one header line; the name is empty when the surface does not read the field."""
+        match = FIELD_LINE.fullmatch(line)
+        if match is None:
+            raise Refusal(400, "bad_field", "A header line breaks the grammar of RFC 9112.")
+        raw, value = match.groups()
+        name = raw.lower()
+        # WSGI and CGI cannot tell `x_forwarded_for` from `x-forwarded-for`.
+        is_dropped = name in DROPPED or b"_" in name
+        known = (name if name in READ else b"", value.rstrip(b" \t"), is_dropped)
+        if len(line) <= self._limits.memo_line_bytes:
+            self._field_lines.offer(line, known)
+        return known
+
+    def _is_passed(self, line: bytes, hop_by_hop: frozenset[bytes]) -> bool:
+        name = line.partition(b":")[0].lower()
+        return name not in DROPPED and b"_" not in name and name not in hop_by_hop
+
+    def _decide(self, fields: Fields, *, http11: bool) -> None:
+        """Read the fields that make a request more than a plain one."""
+        first = fields.first
         if b"connection" in first:
             self._read_connection(fields, first[b"connection"], http11)
-        if b"content-length" in first or b"transfer-encoding" in first or b"expect" in first:
+        if not FRAMING.isdisjoint(first):
             self._read_framing(fields, http11)
         fields.is_conditional = not CONDITIONAL.isdisjoint(first)
         expected = first.get(b"x-preview-expect")
@@ -214,15 +300,14 @@ class Grammar:
             if COMMIT.fullmatch(expected) is None:
                 raise Refusal(400, "bad_expected_commit", "X-Preview-Expect is not a commit.")
             fields.expect_commit = expected
-        return fields
-
-    def _learn(self, raw: bytes) -> bytes:
-        """Which field a spelling means, or the empty name for one that is not read here."""
-        lowered = raw.lower()
-        name = lowered if lowered in READ else b""
-        if len(self._names) < NAMES:
-            self._names[raw] = name
-        return name
+        fields.is_simple = (
+            http11
+            and fields.keep_alive
+            and not fields.length
+            and not fields.upgrade
+            and not fields.is_conditional
+            and expected is None
+        )
 
     def _check_host(self, host: bytes | None) -> None:
         if host is None:
@@ -232,7 +317,7 @@ class Grammar:
             raise Refusal(400, "bad_host", "The Host field is not a host and a port.")
         if match.group(1).lower() not in self._hosts:
             raise Refusal(421, "host_not_served", "This host name is not served here.")
-        if len(self._good_hosts) < NAMES:
+        if len(self._good_hosts) < HOST_NAMES:
             self._good_hosts.add(host)
 
     def _read_connection(self, fields: Fields, options: bytes, http11: bool) -> None:

@@ -39,4 +39,5 @@ class Limits:
     informational: int = 16
     memo_entries: int = 512
     memo_head_bytes: int = 2048
+    memo_line_bytes: int = 512
     memo_body_bytes: int = 512 * 1024

@@ -84,7 +84,7 @@ def _from_index(view: View, release: Release, request: Request, path: bytes) -> 
             found = former.entries.get(path)
             if found is not None and found.is_fingerprinted:
                 return represent(found, former, request, 200)
-    return None if entry is None else represent(entry, release, request, 200)
+    return None if entry is None else represent(entry, release, request, 200, is_own=True)
 
 
 def _redirected(
@@ -134,15 +134,22 @@ def _fallback(release: Release, request: Request, path: bytes) -> Answer:
     raise Refusal(404, "not_found", "This release has no such file.", fatal=False)
 
 
-def represent(entry: Entry, release: Release, request: Request, status: int) -> Answer:
-    """Send an entry in the best coding, whole or in ranges, or say that it has not changed."""
+def represent(
+    entry: Entry, release: Release, request: Request, status: int, *, is_own: bool = False
+) -> Answer:
+    """Send an entry in the best coding, whole or in ranges, or say that it has not changed.
+
+    `is_own` says that the path alone led to the entry.
+    """
     first = request.fields.first
     form = entry.identity
     if entry.variants:
         form = choose(entry, first.get(b"accept-encoding", b""))
     rules = release.info.headers
     if status == 200 and not rules and not request.fields.is_conditional:
-        return _whole(form, Answer(200, form.ready, fixed=True))
+        answer = _whole(form, Answer(200, form.ready, fixed=True))
+        answer.by_path = is_own
+        return answer
     lines = with_headers(form.lines, rules, request.path) if rules else form.lines
     if status == 200:
         match = first.get(b"if-match")

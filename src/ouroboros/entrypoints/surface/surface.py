@@ -18,7 +18,7 @@ from ouroboros.entrypoints.surface.client import IDLE, Client
 from ouroboros.entrypoints.surface.deadlines import Deadlines
 from ouroboros.entrypoints.surface.exchange import Exchange
 from ouroboros.entrypoints.surface.forward import Gateway
-from ouroboros.entrypoints.surface.head import Grammar, Request
+from ouroboros.entrypoints.surface.head import Grammar, Line, Request
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.memo import Memo
 from ouroboros.entrypoints.surface.options import Options
@@ -66,6 +66,8 @@ class Surface:
         self.switches = 0
         self.stamps = Stamps()
         self.memo = Memo[Ready](limits.memo_entries)
+        # Files by request line and accepted codings, for simple requests with other fields.
+        self.quick: dict[tuple[Line, bytes | None], tuple[int, bytes, bytes]] = {}
         self.grammar = Grammar(limits, options.hosts)
         self.responses = ResponseGrammar()
         self.gateway = Gateway(options.slot_id)
@@ -88,6 +90,7 @@ class Surface:
         self.changed = self._watch.changed
         self.view = self._source.resolve()
         self.memo.clear()
+        self.quick.clear()
         self.switches += 1
         info = self.view.info
         prefixes = info.proxy_prefixes if info.has_backend else ()
@@ -101,6 +104,15 @@ class Surface:
         limits = self.limits
         if len(head) <= limits.memo_head_bytes and len(body) <= limits.memo_body_bytes:
             self.memo.offer(head, ready)
+
+    def remember_file(
+        self, key: tuple[Line, bytes | None], ready: tuple[int, bytes, bytes]
+    ) -> None:
+        """Keep the answer for a file, until the next switch. Lines that repeat are one object."""
+        if not self.draining and len(ready[2]) <= self.limits.memo_body_bytes:
+            if len(self.quick) >= self.limits.memo_entries:
+                self.quick.clear()
+            self.quick[key] = ready
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -192,6 +204,7 @@ class Surface:
         """No new connection is taken; answers now say that the connection closes."""
         self.draining = True
         self.memo.clear()
+        self.quick.clear()
 
     def is_drained(self, *, patient: bool) -> bool:
         """Whether nothing is in progress; idle connections count while `patient`."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.pool import Pool
     from ouroboros.entrypoints.surface.surface import Surface
 
-FREE, HEAD, BODY, UNTIL_END, TUNNEL, ENDED = range(6)
+FREE, HEAD, BODY, UNTIL_END, ENDED = range(5)
 
 
 class Upstream(asyncio.Protocol):
@@ -84,9 +84,7 @@ class Upstream(asyncio.Protocol):
         self._pool.forget(self)
         if exchange is None:
             return
-        if phase == TUNNEL:
-            exchange.end_tunnel()
-        elif phase == UNTIL_END and exc is None:
+        if phase == UNTIL_END and exc is None:
             exchange.end(b"0\r\n\r\n" if self._chunking else b"", None)
         elif phase == HEAD:
             detail = "The backend closed the connection without an answer."
@@ -94,12 +92,9 @@ class Upstream(asyncio.Protocol):
         else:
             exchange.fail(bad_answer("The backend sent half an answer."))
 
-    def eof_received(self) -> bool | None:
-        """Pass the end of one direction of a tunnel on; elsewhere it is the end."""
-        if self.phase == TUNNEL and self.exchange is not None:
-            self.exchange.half_close()
-            return True
-        return None
+    def leave(self) -> None:
+        """The tunnel that this connection has become is closed."""
+        self._pool.forget(self)
 
     def pause_writing(self) -> None:
         """The backend takes the request body slower than the client sends it."""
@@ -118,7 +113,8 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read the answer; anything that no request has asked for ends the connection."""
         exchange = self.exchange
-        if exchange is None:
+        if exchange is None or exchange.client.transport.is_closing():
+            # Said unasked, or for a client that is gone (its connection_lost waits its turn).
             self.close()
             return
         self.since = self._surface.now
@@ -127,10 +123,8 @@ class Upstream(asyncio.Protocol):
                 self._read_head(exchange, data)
             elif self.phase == BODY:
                 self._read_body(exchange, data)
-            elif self.phase == UNTIL_END:
-                self._relay_open_end(exchange, data)
             else:
-                exchange.client.transport.write(data)
+                self._relay_open_end(exchange, data)
         except Refusal as refusal:
             self.close()
             exchange.fail(refusal)
@@ -176,7 +170,7 @@ class Upstream(asyncio.Protocol):
     def _begin_tunnel(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
         if not exchange.request.fields.upgrade or not head.upgrade:
             raise bad_answer("The backend switched to a protocol that nobody asked for.")
-        self.phase = TUNNEL
+        self.phase = ENDED
         exchange.begin_tunnel(head, rest)
 
     def _begin_body(self, exchange: Exchange, head: ResponseHead, rest: bytes) -> None:
