@@ -29,6 +29,10 @@ def holding(
     connection: Connection[Any], lock: Lock, number: int, time_limit_s: float
 ) -> Iterator[None]:
     """Hold a lock for a block; raises `slot_databases_busy` when the wait takes too long."""
+    with holding_if_free(connection, lock, number) as held:
+        if held:
+            yield
+            return
     limit_ms = max(1, round(time_limit_s * 1000))
     try:
         run(
@@ -39,14 +43,14 @@ def holding(
             ),
         )
     except psycopg.errors.LockNotAvailable as error:
-        _forget_limit(connection)
+        # The setting was rolled back with the statement.
         what = f"the databases of slot {number}" if lock is Lock.SLOT else "the template workshop"
         raise Refused(
             "slot_databases_busy",
             f"{what} are in use by another reset for more than {time_limit_s:g} s",
             "try again; ouroboros db pool shows what is being made",
         ) from error
-    _forget_limit(connection)
+    connection.execute("RESET lock_timeout")
     try:
         yield
     finally:
@@ -66,10 +70,6 @@ def holding_if_free(connection: Connection[Any], lock: Lock, number: int) -> Ite
     finally:
         if held:
             _release(connection, lock, number)
-
-
-def _forget_limit(connection: Connection[Any]) -> None:
-    connection.execute("RESET lock_timeout")
 
 
 def _release(connection: Connection[Any], lock: Lock, number: int) -> None:

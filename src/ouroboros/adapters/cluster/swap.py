@@ -107,21 +107,18 @@ def swap_into_place(connection: Connection[Any], swap: Swap, *, replaces: bool) 
 
 def _swap_once(connection: Connection[Any], swap: Swap, replaces: bool, patience_ms: int) -> None:
     database = swap.slot.database
-    connection.execute("SET LOCAL synchronous_commit = on")
     require_fence(connection, swap.slot, swap.fence)
     renames = [plan.rename(database.name, database.retired(swap.reset_id))] if replaces else []
     run_all(
         connection,
+        statement("SET LOCAL synchronous_commit = on"),
         statement(f"SET LOCAL statement_timeout = {int(patience_ms)}"),
         *renames,
         plan.rename(database.standby, database.name),
         statement("SET LOCAL statement_timeout = '10s'"),
-    )
-    failpoint("reset.renamed")
-    run_all(
-        connection,
         *assert_slot_role(database, swap.verifier),
         plan.comment(database.name, swap.mark_text),
         plan.allow_connections(database.name, True),
     )
+    failpoint("reset.renamed")
     swap.settle(connection)
