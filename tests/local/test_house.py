@@ -387,6 +387,19 @@ def test_a_state_directory_that_is_a_file_is_a_clear_error(house: House) -> None
         house.settings.state_dir.unlink()
 
 
+def test_a_state_directory_that_may_not_be_written_is_a_clear_error(house: House) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere; run as another user")
+    house.settings.state_dir.chmod(0o500)
+    try:
+        with pytest.raises(Failed) as caught:
+            house.up(sleeper("worker"))
+        assert caught.value.code == "state_dir_unwritable"
+        assert "Permission denied" in caught.value.message
+    finally:
+        house.settings.state_dir.chmod(0o700)
+
+
 def test_a_path_longer_than_a_socket_address_works() -> None:
     import shutil
     from tempfile import mkdtemp

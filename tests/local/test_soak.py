@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 from tests.local.conftest import House, until
@@ -25,7 +26,8 @@ def test_two_hundred_rounds_of_random_kills_leave_no_orphan(house: House) -> Non
         for _ in range(chance.randrange(4)):
             victims = list_marked(instance_id(house.settings.state_dir))
             for victim in chance.sample(victims, min(len(victims), chance.randrange(1, 4))):
-                os.kill(victim.pid, chance.choice([signal.SIGKILL, signal.SIGTERM]))
+                with suppress(ProcessLookupError):
+                    os.kill(victim.pid, chance.choice([signal.SIGKILL, signal.SIGTERM]))
             time.sleep(chance.random() / 5)
         if chance.random() < 0.7:
             house.kill()

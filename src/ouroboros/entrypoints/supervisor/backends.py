@@ -4,6 +4,7 @@ The highest fence that a slot has seen is kept in the state directory, not in `r
 worker that was frozen may wake up after any number of restarts.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -81,9 +82,12 @@ class Backends:
 
     async def stop_all(self) -> None:
         """End every backend, whatever the fences say: the whole instance ends."""
-        for backend in self._backends.values():
+
+        async def stop(backend: SlotBackend) -> None:
             async with backend.lock:
                 await backend.stop()
+
+        await asyncio.gather(*map(stop, self._backends.values()))
 
     async def _act(self, backend: SlotBackend, verb: str, request: Mapping[str, Any]) -> None:
         match verb, request:
