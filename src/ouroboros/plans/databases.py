@@ -105,7 +105,8 @@ def end_sessions(name: str) -> Statement:
         "SELECT a.pid, r.rolsuper IS TRUE,"
         " CASE WHEN r.rolsuper IS NOT TRUE THEN pg_terminate_backend(a.pid) END"
         " FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid"
-        " WHERE a.datname = %s AND a.backend_type = 'client backend'",
+        # Of a superuser's session the admin may see little more than whose it is.
+        " WHERE a.datname = %s AND a.usesysid IS NOT NULL",
         params=[name],
     )
 
