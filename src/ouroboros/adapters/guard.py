@@ -2,7 +2,8 @@
 
 Decides how a process is started and how everything it forked is ended. It is apart, imports
 nothing of the house and runs as a script of its own (`python -I -S guard.py FD`), because it
-must still do its work when the process that asked for it was killed with SIGKILL.
+must still do its work when the process that asked for it was killed with SIGKILL. For the same
+reason it is one file, and longer than others: an isolated script has no package to import from.
 
 The guard is a child subreaper (prctl(2)): a descendant that double-forks or calls setsid is
 reparented to it and cannot leave. Its control socket is a pipe to whoever started it: JSON lines

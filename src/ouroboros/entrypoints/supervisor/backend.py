@@ -71,17 +71,7 @@ class SlotBackend:
         if self._live is not None:
             live = self._live
             status = replace(status, pid=live.child.pid, since=live.since, nonce=live.nonce)
-        if self._candidate is not None:
-            candidate = self._candidate
-            status = replace(
-                status,
-                candidate_port=candidate.port if candidate.alive else None,
-                candidate_state=candidate.state,
-                candidate_publish_id=candidate.spec.publish_id,
-                candidate_nonce=candidate.nonce,
-                candidate_exit=None if candidate.alive else candidate.child.exit_text,
-            )
-        return status
+        return status if self._candidate is None else _with_candidate(status, self._candidate)
 
     async def start(self, spec: BackendSpec) -> None:
         """Run this spec; one that runs from another spec is ended first.
@@ -241,6 +231,17 @@ class SlotBackend:
     def _release_unused_port(self) -> None:
         if self._spec is None:
             self._port.release()
+
+
+def _with_candidate(status: BackendStatus, candidate: Serving) -> BackendStatus:
+    return replace(
+        status,
+        candidate_port=candidate.port if candidate.alive else None,
+        candidate_state=candidate.state,
+        candidate_publish_id=candidate.spec.publish_id,
+        candidate_nonce=candidate.nonce,
+        candidate_exit=None if candidate.alive else candidate.child.exit_text,
+    )
 
 
 def _not_ready(candidate: Serving, slot: Slot) -> Refused:
