@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.head import Request
 
-_UNPLAIN = re.compile(rb'[^ !#-\[\]-~]')
+_UNPLAIN = re.compile(rb"[^ !#-\[\]-~]")
 KEPT_LINES = 20_000
 
 

@@ -64,4 +64,3 @@ def problem(status: int, code: str, detail: str, extra: bytes = b"", **members: 
     }
     body = json.dumps(document, ensure_ascii=True).encode() + b"\n"
     return text_answer(status, "application/problem+json", body, extra)
-

@@ -9,8 +9,9 @@ page whose policy would refuse it is left alone.
 from __future__ import annotations
 
 import re
-from html import escape
 from typing import TYPE_CHECKING
+
+from ouroboros.entrypoints.surface.text import escape
 
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.release import ReleaseInfo
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 BADGE_PATH = b"/__preview/badge.js"
 _HEAD_END = re.compile(rb"</head\s*>", re.IGNORECASE)
 _POLICY = re.compile(rb"<meta[^>]+http-equiv=[\"']?content-security-policy[^>]*>", re.IGNORECASE)
-_SCRIPT_SOURCES = re.compile(r"(?:^|[;\"])\s*(script-src-elem|script-src|default-src)\s+([^;]*)", re.I)
+_SCRIPT_SOURCES = re.compile(
+    r"(?:^|[;\"])\s*(script-src-elem|script-src|default-src)\s+([^;]*)", re.I
+)
 
 
 def with_badge(body: bytes, info: ReleaseInfo) -> bytes:
@@ -72,7 +75,8 @@ BADGE_SCRIPT = b"""(function () {
       "div{display:flex;gap:8px;align-items:center;padding:5px 6px 5px 12px;border-radius:99px;" +
       "font:12px/1.4 system-ui,sans-serif;color:#e9e7e2;background:#1c1f1ee8;" +
       "box-shadow:0 1px 6px #0004}b{font-weight:600}span{opacity:.75}" +
-      "button{all:unset;cursor:pointer;width:20px;height:20px;text-align:center;border-radius:50%}" +
+      "button{all:unset;cursor:pointer;width:20px;height:20px;" +
+      "text-align:center;border-radius:50%}" +
       "button:hover,button:focus-visible{background:#fff3}" +
       "@media(max-width:480px){span{display:none}}@media print{:host{display:none}}");
     root.adoptedStyleSheets = [sheet];

@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from ouroboros.entrypoints.surface import reply
 from ouroboros.entrypoints.surface.exchange import Exchange
 from ouroboros.entrypoints.surface.framing import Body, ChunkedBody, LengthBody
 from ouroboros.entrypoints.surface.refusal import Refusal
-from ouroboros.entrypoints.surface.sender import FileSender
 
 if TYPE_CHECKING:
-    from ouroboros.entrypoints.surface.accesslog import AccessLog
-    from ouroboros.entrypoints.surface.answer import Answer
     from ouroboros.entrypoints.surface.head import Line, Request
+    from ouroboros.entrypoints.surface.sender import FileSender
     from ouroboros.entrypoints.surface.surface import Surface
     from ouroboros.entrypoints.surface.view import View
 
 IDLE, EXCHANGING, SENDING, SKIPPING, LINGERING, TUNNEL, ENDED = range(7)
-SMALL_BYTES = 16 * 1024
 AHEAD_BYTES = 64 * 1024
 
 
@@ -30,16 +28,16 @@ class Client(asyncio.Protocol):
     """A client's connection. `since` is when its phase began or last made progress."""
 
     __slots__ = (
-        "_body", "_reading", "_sender", "_surface", "ahead", "ended_at", "exchange", "is_stalled",
-        "peer", "phase", "since", "taken", "transport", "trusted",
+        "_reading", "ahead", "body", "ended_at", "exchange", "is_stalled", "peer", "phase",
+        "sender", "since", "surface", "taken", "transport", "trusted",
     )  # fmt: skip
 
     def __init__(self, surface: Surface) -> None:
-        self._surface = surface
+        self.surface = surface
         self.ahead = b""  # bytes that have come and are not used yet
-        self._body: Body | None = None
+        self.body: Body | None = None
         self._reading = False
-        self._sender: FileSender | None = None
+        self.sender: FileSender | None = None
         self.taken = 0
         self.exchange: Exchange | None = None
         self.is_stalled = False
@@ -55,37 +53,37 @@ class Client(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer = peer[0].encode() if isinstance(peer, tuple) else b"127.0.0.1"
         self.trusted = self.peer.startswith(b"127.") or self.peer == b"::1"
-        self._surface.clients.add(self)
-        if len(self._surface.clients) > self._surface.limits.connections:
-            self.refuse(Refusal(503, "too_many_connections", "Too many connections."), None)
+        self.surface.clients.add(self)
+        if len(self.surface.clients) > self.surface.limits.connections:
+            reply.refuse(self, Refusal(503, "too_many_connections", "Too many connections."), None)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The client has gone; whatever was done for it ends."""
-        self._surface.clients.discard(self)
+        self.surface.clients.discard(self)
         self.phase = ENDED
-        self._sender = None
+        self.sender = None
         if self.exchange is not None:
             self.exchange.abandon()
             self.exchange = None
 
     def eof_received(self) -> bool:
         """The client sends no more; it may still read an answer in progress."""
-        self.ended_at = self._surface.now
+        self.ended_at = self.surface.now
         return self.phase in (EXCHANGING, SENDING)
 
     def pause_writing(self) -> None:
         """The client reads slower than it is answered: stop what feeds it."""
         self.is_stalled = True
-        self.since = self._surface.now
+        self.since = self.surface.now
         if self.exchange is not None and self.exchange.upstream is not None:
             self.exchange.upstream.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.is_stalled = False
-        self.since = self._surface.now
-        if self._sender is not None:
-            self._send_file()
+        self.since = self.surface.now
+        if self.sender is not None:
+            reply.send_file(self)
         elif self.exchange is not None and self.exchange.upstream is not None:
             self.exchange.upstream.transport.resume_reading()
         elif self.phase == IDLE:
@@ -96,7 +94,7 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client; the phase says what they are."""
         if self.phase == IDLE:
-            surface = self._surface
+            surface = self.surface
             if surface.changed(0):
                 surface.refresh()
             ready = surface.memo.known.get(data)
@@ -110,8 +108,8 @@ class Client(asyncio.Protocol):
                 self._exchange(ready, surface.view)
                 return
             if surface.log is not None:
-                self._log(surface.grammar.read(data), ready[0], len(ready[2]))
-            self._send_ready(ready)
+                reply.log(self, surface.grammar.read(data), ready[0], len(ready[2]))
+            reply.send_ready(self, ready)
         elif self.phase == EXCHANGING:
             rest = cast(Exchange, self.exchange).take(data)
             if rest:
@@ -120,7 +118,7 @@ class Client(asyncio.Protocol):
             self._skip(data)
         elif self.phase == LINGERING:
             self.taken += len(data)
-            if self.taken > self._surface.limits.linger_bytes:
+            if self.taken > self.surface.limits.linger_bytes:
                 self.transport.abort()
         else:
             self._hold(data)
@@ -147,7 +145,7 @@ class Client(asyncio.Protocol):
             self.transport.close()
 
     def _read_one(self, data: bytes) -> bool:
-        surface = self._surface
+        surface = self.surface
         end = data.find(b"\r\n\r\n") + 4
         try:
             if end < 4 or end > surface.limits.head_bytes:
@@ -162,35 +160,35 @@ class Client(asyncio.Protocol):
                 ready = surface.quick.get((line, fields.first.get(b"accept-encoding")))
                 if ready is not None:
                     self.since = surface.now
-                    self._send_ready(ready)
+                    reply.send_ready(self, ready)
                     return True
             request = surface.grammar.combine(line, fields)
         except Refusal as refusal:
-            self.refuse(refusal, None)
+            reply.refuse(self, refusal, None)
             return False
         self._begin(request, line, head)
         return True
 
     def _begin(self, request: Request, line: Line, head: bytes) -> None:
-        surface = self._surface
+        surface = self.surface
         view = surface.view
         self.since = surface.now
         length = request.fields.length
-        self._body = None
+        self.body = None
         if length:
             limit = surface.limits.trailer_bytes
-            self._body = LengthBody(length) if length > 0 else ChunkedBody(limit)
+            self.body = LengthBody(length) if length > 0 else ChunkedBody(limit)
         try:
             answer = surface.answer(view, request)
         except Refusal as refusal:
-            self.refuse(refusal, request)
+            reply.refuse(self, refusal, request)
             return
         if answer is not None:
             if answer.by_path and request.fields.is_simple and answer.file is None:
                 key = (line, request.fields.first.get(b"accept-encoding"))
                 lines = answer.lines + view.lines + b"\r\n"
                 surface.remember_file(key, (answer.status, lines, answer.body))
-            self._send(answer, request, view, head)
+            reply.send(self, answer, request, view, head)
             return
         if request.is_plain and request.fields.repeats and not request.fields.expect_commit:
             surface.remember(head, request, b"")
@@ -198,30 +196,30 @@ class Client(asyncio.Protocol):
 
     def _exchange(self, request: Request, view: View) -> None:
         self.phase = EXCHANGING
-        self.exchange = Exchange(self._surface, self, request, view, self._body)
+        self.exchange = Exchange(self.surface, self, request, view, self.body)
         try:
-            self._surface.pool.submit(self.exchange)
+            self.surface.pool.submit(self.exchange)
         except Refusal as refusal:
             self.exchange = None
-            self.refuse(refusal, request)
+            reply.refuse(self, refusal, request)
 
     def _next(self) -> None:
         """Go on with what the client has sent ahead."""
         self.phase = IDLE
-        self.since = self._surface.now
+        self.since = self.surface.now
         if self._reading:
             return
         if self.ahead:
             self.transport.resume_reading()
-            if self._surface.changed(0):
-                self._surface.refresh()
+            if self.surface.changed(0):
+                self.surface.refresh()
             self._read(self.ahead)
         elif self.ended_at:
             self.transport.close()
 
     def _skip(self, data: bytes) -> None:
         """Read over the body of a request that was answered without it."""
-        body = cast(Body, self._body)
+        body = cast(Body, self.body)
         self.taken += len(data)
         try:
             _, self.ahead = body.feed(data)
@@ -231,86 +229,19 @@ class Client(asyncio.Protocol):
         if body.done:
             self._next()
 
-    def _send_ready(self, ready: tuple[int, bytes, bytes]) -> None:
-        status, lines, body = ready
-        surface = self._surface
-        surface.count[status] += 1
-        if len(body) < SMALL_BYTES:
-            self.transport.write(surface.stamps[status] + lines + body)
-        else:
-            self.transport.writelines((surface.stamps[status] + lines, body))
+    # -- the end of an answer ------------------------------------------------------------------
 
-    # -- answers of our own --------------------------------------------------------------------
+    def begin_sending(self, sender: FileSender) -> None:
+        """A file is on its way; requests sent ahead wait."""
+        self.sender = sender
+        self.phase = SENDING
+        reply.send_file(self)
 
-    def _send(self, answer: Answer, request: Request, view: View, head: bytes) -> None:
-        surface = self._surface
-        keep = request.fields.keep_alive and not surface.draining
-        if self._body is not None and request.fields.expect_continue:
-            keep = False  # Nobody can tell whether the client will send its body now.
-        if request.method == b"HEAD":
-            answer.body, answer.file = b"", None
-        lines = answer.lines + view.lines + _connection(keep, request)
-        surface.count[answer.status] += 1
-        stamp = surface.stamps[answer.status]
-        if surface.log is not None:
-            self._log(request, answer.status, len(answer.body) + answer.stop - answer.start)
-        if answer.file is not None:
-            self.transport.write(stamp + lines)
-            self._sender = FileSender(answer.file, answer.start, answer.stop, keep)
-            self.phase = SENDING
-            self._send_file()
-            return
-        if answer.fixed and keep and request.http11 and request.fields.repeats and not request.fields.length:
-            surface.remember(head, (answer.status, lines, answer.body), answer.body)
-        if len(answer.body) < SMALL_BYTES:
-            self.transport.write(stamp + lines + answer.body)
-        else:
-            self.transport.writelines((stamp + lines, answer.body))
-        self._after(keep=keep)
-
-    def _send_file(self) -> None:
-        sender = cast(FileSender, self._sender)
-        while not self.is_stalled:
-            try:
-                is_sent = sender.send_some(self.transport)
-            except OSError:
-                self.transport.abort()  # The file ended early, and its length was promised.
-                return
-            if is_sent:
-                self._sender = None
-                self._after(keep=sender.keep)
-                return
-
-    def refuse(self, refusal: Refusal, request: Request | None) -> None:
-        """Answer with an error; the connection is kept where that is safe."""
-        surface = self._surface
-        answer = surface.error(refusal, request)
-        keep = (
-            not refusal.fatal
-            and request is not None
-            and request.fields.keep_alive
-            and self._body is None
-            and not surface.draining
-        )
-        surface.count[answer.status] += 1
-        if surface.log is not None:
-            self._log(request, answer.status, len(answer.body))
-        body = answer.body if request is None or request.method != b"HEAD" else b""
-        lines = answer.lines + _connection(keep, request)
-        self.transport.write(surface.stamps[answer.status] + lines + body)
-        if keep:
-            self._after(keep=True)
-        else:
-            self._linger()
-
-    def _log(self, request: Request | None, status: int, size: int) -> None:
-        cast("AccessLog", self._surface.log).add(self.peer, request, status, size, b"", 0.0)
-
-    def _after(self, *, keep: bool) -> None:
+    def after(self, *, keep: bool) -> None:
         """An answer is complete: skip what is left of the request, go on, or close."""
         if not keep:
             self._close()
-        elif self._body is not None and not self._body.done:
+        elif self.body is not None and not self.body.done:
             self.phase = SKIPPING
             self.taken = 0
             data, self.ahead = self.ahead, b""
@@ -320,16 +251,16 @@ class Client(asyncio.Protocol):
             self._next()
 
     def _close(self) -> None:
-        if self.ahead or (self._body is not None and not self._body.done):
-            self._linger()
+        if self.ahead or (self.body is not None and not self.body.done):
+            self.linger()
         else:
             self.phase = LINGERING
             self.transport.close()
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
         """Close, but read on for a moment: a reset could destroy the answer on its way."""
         self.phase = LINGERING
-        self.since = self._surface.now
+        self.since = self.surface.now
         self.taken = 0
         self.ahead = b""
         if self.ended_at or not self.transport.can_write_eof():
@@ -344,12 +275,12 @@ class Client(asyncio.Protocol):
         """The backend's answer has been passed on."""
         self.exchange = None
         if keep:
-            self._body = None
+            self.body = None
             if self.ahead or self.ended_at:
                 self._next()
             else:
                 self.phase = IDLE
-                self.since = self._surface.now
+                self.since = self.surface.now
         else:
             self._close()
 
@@ -357,7 +288,7 @@ class Client(asyncio.Protocol):
         """The backend has no answer; nothing was sent to the client yet."""
         request = cast(Exchange, self.exchange).request
         self.exchange = None
-        self.refuse(refusal, request)
+        reply.refuse(self, refusal, request)
 
     def go_on_with_body(self) -> None:
         """The exchange can take what was held back."""
@@ -374,7 +305,7 @@ class Client(asyncio.Protocol):
 
     def leave(self) -> None:
         """The tunnel that this connection has become is closed."""
-        self._surface.clients.discard(self)
+        self.surface.clients.discard(self)
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -385,10 +316,4 @@ class Client(asyncio.Protocol):
         elif self.phase == SKIPPING:
             self.transport.abort()
         else:
-            self.refuse(refusal, None)
-
-
-def _connection(keep: bool, request: Request | None) -> bytes:
-    if not keep:
-        return b"Connection: close\r\n\r\n"
-    return b"\r\n" if request is None or request.http11 else b"Connection: keep-alive\r\n\r\n"
+            reply.refuse(self, refusal, None)

@@ -117,9 +117,7 @@ class Exchange:
         client, surface = self.client, self._surface
         self.status = head.status
         surface.note(self, head.length)
-        client.transport.write(
-            b"".join((head.ready(self.view.lines), self.request_id, END, body))
-        )
+        client.transport.write(b"".join((head.ready(self.view.lines), self.request_id, END, body)))
         self.upstream = None
         surface.pool.give_back(upstream)
         client.exchange_ended(keep=not surface.draining)

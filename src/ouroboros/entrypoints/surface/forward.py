@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from ouroboros.entrypoints.surface.head import Fields
+from ouroboros.entrypoints.surface.fields import Fields
 
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.exchange import Exchange

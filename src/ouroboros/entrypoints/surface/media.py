@@ -7,6 +7,7 @@ Sniffing), what is worth compressing, and which names a bundler made from the co
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 TYPES = {
     "html": "text/html; charset=utf-8", "htm": "text/html; charset=utf-8",
@@ -74,7 +75,7 @@ def is_fingerprinted(path: str) -> bool:
     if len(part) < 8:
         part = match.group(1)[-8:]
     kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" for c in part if c.isalnum()]
-    changes = sum(a != b for a, b in zip(kinds, kinds[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(kinds))
     if _LOWER_HEX.fullmatch(part):
         return changes >= 2
     return changes >= 4 or (changes >= 3 and "d" in kinds and "u" in kinds and "l" in kinds)

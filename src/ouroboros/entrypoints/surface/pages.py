@@ -6,10 +6,9 @@ asks again by itself (a Refresh field) as long as what it says is going to chang
 
 from __future__ import annotations
 
-from html import escape
-
 from ouroboros.entrypoints.surface.answer import REASONS, Answer, problem, text_answer
 from ouroboros.entrypoints.surface.head import Request
+from ouroboros.entrypoints.surface.text import escape
 from ouroboros.entrypoints.surface.view import SlotState, View
 
 _PAGE = """<!doctype html>
@@ -20,8 +19,10 @@ _PAGE = """<!doctype html>
 <meta name="robots" content="noindex">
 <title>{title}</title>
 <style>
-:root{{color-scheme:light dark;--ink:#20231f;--soft:#696d66;--line:#dcd9d0;--paper:#faf8f3;--mark:{mark}}}
-@media(prefers-color-scheme:dark){{:root{{--ink:#eceae4;--soft:#a3a69f;--line:#3a3d39;--paper:#191b19}}}}
+:root{{color-scheme:light dark;--ink:#20231f;--soft:#696d66;--line:#dcd9d0;--paper:#faf8f3;
+--mark:{mark}}}
+@media(prefers-color-scheme:dark){{:root{{--ink:#eceae4;--soft:#a3a69f;--line:#3a3d39;
+--paper:#191b19}}}}
 *{{box-sizing:border-box}}
 body{{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;background:var(--paper);
 color:var(--ink);font:17px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}}

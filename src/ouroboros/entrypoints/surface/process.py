@@ -7,6 +7,7 @@ named), SIGTERM drains, and the exit code says how it went.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import gc
 import json
@@ -17,7 +18,6 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 
-from ouroboros.entrypoints.surface import occupant
 from ouroboros.entrypoints.surface.client import Client
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.metrics import MetricsConnection
@@ -56,7 +56,7 @@ def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     if os.environ.get("WEB_EVENT_LOOP") == "asyncio":
         return None
     try:
-        from uvloop import Loop
+        from uvloop import Loop  # noqa: PLC0415 - it may not be there
     except ImportError:
         return None
     return Loop
@@ -86,6 +86,8 @@ def listen(options: Options, environment: Mapping[str, str]) -> socket.socket:
 def explain(options: Options, error: OSError) -> int:
     """Say why the port could not be had; a surface like this one on it is no failure."""
     if error.errno == errno.EADDRINUSE:
+        from ouroboros.entrypoints.surface import occupant  # noqa: PLC0415 - not for a good start
+
         health = occupant.surface_health(options.host, options.port)
         if health.get("root") == options.root and health.get("slot_id") == options.slot_id:
             running = {"pid": health.get("pid"), "root": options.root, "port": options.port}
@@ -127,6 +129,7 @@ async def serve(
     # What is there now stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    give_back_memory()
     ticker = asyncio.ensure_future(tick(surface, supervisor))
     await stop.wait()
     supervisor.stopping()
@@ -138,6 +141,13 @@ async def serve(
         metrics.close()
         remove(options.control_socket)
     return 0
+
+
+def give_back_memory() -> None:
+    """Return what only the start needed to the system (malloc_trim(3), where there is one)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 async def open_metrics(path: str, surface: Surface) -> asyncio.Server | None:

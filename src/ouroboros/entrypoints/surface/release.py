@@ -6,7 +6,6 @@ any request: a request is looked up in the index and never reaches the file syst
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -20,6 +19,7 @@ from ouroboros.entrypoints.surface.representation import (
     Representation,
     StoredFile,
     compressed,
+    digest_of,
     entity_tag,
 )
 from ouroboros.entrypoints.surface.rules import HeaderRule, Redirect, read_headers, read_redirects
@@ -83,7 +83,7 @@ def read_info(text: bytes) -> ReleaseInfo:
     """
     document = json.loads(text)
     if not isinstance(document, dict):
-        raise ValueError("release.json is not an object")
+        raise ValueError("release.json is not an object")  # noqa: TRY004 - bad content
 
     values: dict[str, Any] = {}
     for name in ReleaseInfo.__slots__:
@@ -227,11 +227,9 @@ def _entry(path: str, file: StoredFile, stored: dict[str, StoredFile], info: Rel
 
 
 def _made_entry(path: str, lines: bytes, body: bytes) -> Entry:
-    tag = hashlib.blake2b(body, digest_size=12).hexdigest().encode()
+    tag = digest_of(body)
     lines += b"Vary: Accept-Encoding\r\n"
     entry = Entry(path, True, False, Representation(lines, entity_tag(tag, b""), body, None, b""))
     packed = compressed(body)
-    entry.variants[b"gzip"] = Representation(
-        lines, entity_tag(tag, b"gzip"), packed, None, b"gzip"
-    )
+    entry.variants[b"gzip"] = Representation(lines, entity_tag(tag, b"gzip"), packed, None, b"gzip")
     return entry

@@ -77,14 +77,13 @@ def _read(head: bytes) -> ResponseHead:
     status = int(line.group(2))
     pairs = FIELD.findall(head, line.end())
     first: dict[bytes, bytes] = {}
-    for name, value in pairs:
-        name = name.lower()
-        value = value.rstrip(b" \t")
+    for raw, value in pairs:
+        name, text = raw.lower(), value.rstrip(b" \t")
         if name in first:
             if name in (b"content-length", b"transfer-encoding"):
                 raise bad_answer("The backend said the length of its answer twice.")
-            value = first[name] + b", " + value
-        first[name] = value
+            text = first[name] + b", " + text
+        first[name] = text
     options = [part.strip() for part in first.get(b"connection", b"").lower().split(b",")]
     keep_alive = b"close" not in options and (http11 or b"keep-alive" in options)
     hop_by_hop = frozenset(options)

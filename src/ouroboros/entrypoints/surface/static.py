@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 from ouroboros.entrypoints.surface import media
 from ouroboros.entrypoints.surface.answer import Answer, problem
@@ -42,11 +43,11 @@ def answer_static(view: View, release: Release, request: Request) -> Answer:
         )
         return Answer(200, lines, BADGE_SCRIPT, fixed=True)
     path = plain_path(request.path)
-    answer = _redirected(release, request, path, forced=True)
+    answer = _redirected(release, request, forced=True)
     if answer is None:
         answer = _from_index(view, release, request, path)
     if answer is None:
-        answer = _redirected(release, request, path, forced=False)
+        answer = _redirected(release, request, forced=False)
     if answer is None:
         answer = _fallback(release, request, path)
     return answer
@@ -87,20 +88,16 @@ def _from_index(view: View, release: Release, request: Request, path: bytes) -> 
     return None if entry is None else represent(entry, release, request, 200, is_own=True)
 
 
-def _redirected(
-    release: Release, request: Request, path: bytes, *, forced: bool
-) -> Answer | None:
+def _redirected(release: Release, request: Request, *, forced: bool) -> Answer | None:
     for rule in release.info.redirects:
         if rule.force == forced:
             target = rule.apply(request.path)
             if target is not None:
-                return _follow(rule, target, release, request, path)
+                return _follow(rule, target, release, request)
     return None
 
 
-def _follow(
-    rule: Redirect, target: bytes, release: Release, request: Request, path: bytes
-) -> Answer | None:
+def _follow(rule: Redirect, target: bytes, release: Release, request: Request) -> Answer | None:
     if rule.status in (200, 404, 410):
         entry = release.entries.get(target.partition(b"?")[0])
         if entry is None:
@@ -184,9 +181,8 @@ def partial(form: Representation, lines: bytes, ranges: list[tuple[int, int]]) -
         return problem(416, "range_not_satisfiable", "No such part of the file.", extra)
     if len(ranges) == 1:
         start, stop = ranges[0]
-        lines += b"Accept-Ranges: bytes\r\nContent-Length: %d\r\nContent-Range: bytes %d-%d/%d\r\n" % (
-            stop - start, start, stop - 1, form.size
-        )  # fmt: skip
+        lines += b"Accept-Ranges: bytes\r\nContent-Length: %d\r\n" % (stop - start)
+        lines += b"Content-Range: bytes %d-%d/%d\r\n" % (start, stop - 1, form.size)
         answer = Answer(206, lines, fixed=True)
         if form.body is not None:
             answer.body = form.body[start:stop]
@@ -234,7 +230,7 @@ def read_ranges(value: bytes, size: int) -> list[tuple[int, int]] | None:
         if start < stop:
             ranges.append((start, stop))
     ordered = sorted(ranges)
-    if any(a[1] > b[0] for a, b in zip(ordered, ordered[1:], strict=False)):
+    if any(a[1] > b[0] for a, b in pairwise(ordered)):
         return None
     if len(ranges) > 1 and sum(stop - start for start, stop in ranges) > 1024 * 1024:
         return None
@@ -248,8 +244,8 @@ def tag_listed(value: bytes, tag: bytes, *, weak: bool) -> bool:
     if value.strip() == b"*":
         return True
     for item in value.split(b","):
-        item = item.strip(b" \t")
-        if item == tag or (weak and item == b"W/" + tag):
+        listed = item.strip(b" \t")
+        if listed == tag or (weak and listed == b"W/" + tag):
             return True
     return False
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections import defaultdict
 from collections.abc import Callable
-from email.utils import formatdate
 
 from ouroboros.entrypoints.surface.accesslog import AccessLog
 from ouroboros.entrypoints.surface.answer import REASONS, Answer
@@ -27,6 +27,7 @@ from ouroboros.entrypoints.surface.pool import Pool, Target
 from ouroboros.entrypoints.surface.refusal import Refusal
 from ouroboros.entrypoints.surface.response import ResponseGrammar
 from ouroboros.entrypoints.surface.static import answer_static
+from ouroboros.entrypoints.surface.text import http_date
 from ouroboros.entrypoints.surface.view import Source, View
 from ouroboros.entrypoints.surface.watch import Watch
 
@@ -41,7 +42,7 @@ class Stamps(dict[int, bytes]):
 
     def __missing__(self, status: int) -> bytes:
         reason = REASONS.get(status, "")
-        stamp = f"HTTP/1.1 {status} {reason}\r\nDate: {formatdate(usegmt=True)}\r\n".encode()
+        stamp = f"HTTP/1.1 {status} {reason}\r\nDate: {http_date(time.gmtime())}\r\n".encode()
         self[status] = stamp
         return stamp
 
@@ -51,9 +52,7 @@ class Surface:
 
     changed: Callable[[int], object]
 
-    def __init__(
-        self, options: Options, limits: Limits, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, options: Options, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.options = options
         self.limits = limits
         self.loop = loop
@@ -152,7 +151,6 @@ class Surface:
             self.log.add(
                 client.peer, exchange.request, exchange.status, size, exchange.request_id, seconds
             )
-
 
     def away(self, view: View) -> Refusal:
         """What to say when no connection to the backend can be had."""

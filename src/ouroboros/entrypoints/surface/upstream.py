@@ -16,7 +16,6 @@ from ouroboros.entrypoints.surface.response import CHUNKED, ResponseHead, bad_an
 
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.exchange import Exchange
-    from ouroboros.entrypoints.surface.head import Request
     from ouroboros.entrypoints.surface.pool import Pool
     from ouroboros.entrypoints.surface.surface import Surface
 

@@ -1,0 +1,113 @@
+"""Writes the surface's own answers on a client's connection: files, pages, errors.
+
+Apart from the connection's phases, which it leaves as they are but for sending a file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from ouroboros.entrypoints.surface.refusal import Refusal
+from ouroboros.entrypoints.surface.sender import FileSender
+
+if TYPE_CHECKING:
+    from ouroboros.entrypoints.surface.accesslog import AccessLog
+    from ouroboros.entrypoints.surface.answer import Answer
+    from ouroboros.entrypoints.surface.client import Client
+    from ouroboros.entrypoints.surface.head import Request
+    from ouroboros.entrypoints.surface.view import View
+
+SMALL_BYTES = 16 * 1024
+
+
+def send_ready(client: Client, ready: tuple[int, bytes, bytes]) -> None:
+    """Send a prepared answer."""
+    status, lines, body = ready
+    surface = client.surface
+    surface.count[status] += 1
+    if len(body) < SMALL_BYTES:
+        client.transport.write(surface.stamps[status] + lines + body)
+    else:
+        client.transport.writelines((surface.stamps[status] + lines, body))
+
+
+def send(client: Client, answer: Answer, request: Request, view: View, head: bytes) -> None:
+    """Send an answer to a request, and remember it where the same bytes get the same."""
+    surface = client.surface
+    keep = request.fields.keep_alive and not surface.draining
+    if client.body is not None and request.fields.expect_continue:
+        keep = False  # Nobody can tell whether the client will send its body now.
+    if request.method == b"HEAD":
+        answer.body, answer.file = b"", None
+    lines = answer.lines + view.lines + connection_line(keep, request)
+    surface.count[answer.status] += 1
+    stamp = surface.stamps[answer.status]
+    if surface.log is not None:
+        log(client, request, answer.status, len(answer.body) + answer.stop - answer.start)
+    if answer.file is not None:
+        client.transport.write(stamp + lines)
+        client.begin_sending(FileSender(answer.file, answer.start, answer.stop, keep))
+        return
+    if (
+        answer.fixed
+        and keep
+        and request.http11
+        and request.fields.repeats
+        and not request.fields.length
+    ):
+        surface.remember(head, (answer.status, lines, answer.body), answer.body)
+    if len(answer.body) < SMALL_BYTES:
+        client.transport.write(stamp + lines + answer.body)
+    else:
+        client.transport.writelines((stamp + lines, answer.body))
+    client.after(keep=keep)
+
+
+def send_file(client: Client) -> None:
+    """Send of an open file what the client takes at the moment."""
+    sender = cast(FileSender, client.sender)
+    while not client.is_stalled:
+        try:
+            is_sent = sender.send_some(client.transport)
+        except OSError:
+            client.transport.abort()  # The file ended early, and its length was promised.
+            return
+        if is_sent:
+            client.sender = None
+            client.after(keep=sender.keep)
+            return
+
+
+def refuse(client: Client, refusal: Refusal, request: Request | None) -> None:
+    """Answer with an error; the connection is kept where that is safe."""
+    surface = client.surface
+    answer = surface.error(refusal, request)
+    keep = (
+        not refusal.fatal
+        and request is not None
+        and request.fields.keep_alive
+        and client.body is None
+        and not surface.draining
+    )
+    surface.count[answer.status] += 1
+    if surface.log is not None:
+        log(client, request, answer.status, len(answer.body))
+    body = answer.body if request is None or request.method != b"HEAD" else b""
+    lines = answer.lines + connection_line(keep, request)
+    client.transport.write(surface.stamps[answer.status] + lines + body)
+    if keep:
+        client.after(keep=True)
+    else:
+        client.linger()
+
+
+def log(client: Client, request: Request | None, status: int, size: int) -> None:
+    """Note an answer in the access log."""
+    cast("AccessLog", client.surface.log).add(client.peer, request, status, size, b"", 0.0)
+
+
+def connection_line(keep: bool, request: Request | None) -> bytes:
+    """The last lines of a head: Connection where it is not what the version implies."""
+    if not keep:
+        return b"Connection: close\r\n\r\n"
+    return b"\r\n" if request is None or request.http11 else b"Connection: keep-alive\r\n\r\n"
