@@ -1,4 +1,4 @@
-"""Locks between processes: one for each slot's databases, one for building templates.
+"""Locks between processes: for each slot's databases, for building templates, for each reset.
 
 They are advisory locks in the control plane's database, so they end with the session of whoever
 held them. A wait has a limit, because a frozen holder would otherwise freeze everybody.
@@ -22,6 +22,8 @@ class Lock(IntEnum):
 
     SLOT = 0x0B0B_0010
     WORKSHOP = 0x0B0B_0011
+    ATTEMPT = 0x0B0B_0012
+    """Held by a reset, under the id of its row, for as long as it lives."""
 
 
 @contextlib.contextmanager

@@ -63,18 +63,26 @@ def settle_slot(connection: Connection[Any], slot: Slot) -> list[str]:
         )
         done.append(f"opened {live.name}, which an interrupted reset had closed")
     for row in ledger.running(connection, slot):
-        if live is not None and live.mark is not None and live.mark.reset_id == row.id:
-            ledger.complete(connection, row.id, {"fingerprint": live.mark.fingerprint})
-            done.append(f"settled reset {row.id} of {slot.id}: it was completed")
-        else:
-            interrupted = Failed(
-                "reset_interrupted",
-                f"the process that reset {slot.database.name} ended before the swap",
-                "reset again; the database is in the state it had before",
-            )
-            ledger.fail(connection, row.id, interrupted)
-            done.append(f"settled reset {row.id} of {slot.id}: it was interrupted")
+        with holding_if_free(connection, Lock.ATTEMPT, row.id) as abandoned:
+            if abandoned:
+                done.append(_settle_row(connection, slot, row, live))
     return done
+
+
+def _settle_row(
+    connection: Connection[Any], slot: Slot, row: ledger.ResetRow, live: DatabaseRecord | None
+) -> str:
+    """Settle the row of a reset whose process is gone."""
+    if live is not None and live.mark is not None and live.mark.reset_id == row.id:
+        ledger.complete(connection, row.id, {"fingerprint": live.mark.fingerprint})
+        return f"settled reset {row.id} of {slot.id}: it was completed"
+    interrupted = Failed(
+        "reset_interrupted",
+        f"the process that reset {slot.database.name} ended before the swap",
+        "reset again; the database is in the state it had before",
+    )
+    ledger.fail(connection, row.id, interrupted)
+    return f"settled reset {row.id} of {slot.id}: it was interrupted"
 
 
 def is_unsettled(

@@ -7,13 +7,14 @@ has its old database, and from then on the new one.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import Connection
 
 from ouroboros.adapters.cluster import ledger
 from ouroboros.adapters.cluster.catalog import DatabaseRecord, read_catalog
+from ouroboros.adapters.cluster.failures import translated
 from ouroboros.adapters.cluster.locks import Lock, holding
 from ouroboros.adapters.cluster.sql import run
 from ouroboros.adapters.cluster.swap import (
@@ -71,59 +72,62 @@ def reset(
     with bench.borrowed(f"resetting {slot.database.name}") as connection:
         wanted = want(bench, connection, source, read_catalog(connection), rebuild=rebuild)
         require_fence(connection, slot, fence)
-        reset_id = ledger.begin(connection, slot, source, run_id, fence)
-    failpoint("reset.begun")
-    try:
-        path = ResetPath.SWAP
-        if wanted.record is None:
-            wanted = ensure(bench, wanted, rebuild=rebuild, strict=strict)
-            path = ResetPath.BUILD
-            watch.lap("build")
-        with bench.borrowed(f"resetting {slot.database.name}") as connection:
-            return _under_lock(
-                bench, connection, _Reset(slot, wanted, reset_id, fence, path, watch)
-            )
-    except PreviewError as error:
-        _record_failure(bench, reset_id, error)
-        raise
+        # The row is written and settled under the lock: a row that says running while nobody
+        # holds the lock belongs to a process that died, and recovery settles it.
+        with holding(connection, Lock.SLOT, slot.number, _SLOT_WAIT_S):
+            watch.lap("wait")
+            reset_id = ledger.begin(connection, slot, source, run_id, fence)
+            failpoint("reset.begun")
+            attempt = _Attempt(slot, wanted, reset_id, fence, watch, rebuild, strict)
+            try:
+                with translated(f"resetting {slot.database.name}"):
+                    return _carry_out(bench, connection, attempt)
+            except PreviewError as error:
+                _record_failure(bench, reset_id, error)
+                raise
 
 
 @dataclass(frozen=True, slots=True)
-class _Reset:
+class _Attempt:
     slot: Slot
     wanted: Wanted
     reset_id: int
     fence: int | None
-    path: ResetPath
     watch: _Stopwatch
+    rebuild: bool
+    strict: bool
 
 
-def _under_lock(bench: Workbench, connection: Connection[Any], reset: _Reset) -> ResetReport:
-    database = reset.slot.database
-    with holding(connection, Lock.SLOT, reset.slot.number, _SLOT_WAIT_S):
-        reset.watch.lap("wait")
-        catalog = read_catalog(connection)
-        path = reset.path
-        if not is_ready(catalog.get(database.standby), reset.wanted.name):
-            path = ResetPath.BUILD if path is ResetPath.BUILD else ResetPath.CLONE
-            with bench.own(f"cloning {reset.wanted.name} for {reset.slot.id}") as own:
-                make_standby(bench, own, reset.slot, reset.wanted.mark)
-            reset.watch.lap("clone")
-        failpoint("reset.standby_ready")
-        return _swap(bench, connection, reset, path, catalog.get(database.name))
+def _carry_out(bench: Workbench, connection: Connection[Any], attempt: _Attempt) -> ResetReport:
+    """Have a complete clone ready, whichever way is needed, and swap it in."""
+    slot = attempt.slot
+    path = ResetPath.SWAP
+    if attempt.wanted.record is None:
+        wanted = ensure(bench, attempt.wanted, rebuild=attempt.rebuild, strict=attempt.strict)
+        attempt = replace(attempt, wanted=wanted)
+        path = ResetPath.BUILD
+        attempt.watch.lap("build")
+    catalog = read_catalog(connection)
+    if not is_ready(catalog.get(slot.database.standby), attempt.wanted.name):
+        path = ResetPath.BUILD if path is ResetPath.BUILD else ResetPath.CLONE
+        with bench.own(f"cloning {attempt.wanted.name} for {slot.id}") as own:
+            make_standby(bench, own, slot, attempt.wanted.mark)
+        attempt.watch.lap("clone")
+    failpoint("reset.standby_ready")
+    return _swap(bench, connection, attempt, path, catalog.get(slot.database.name))
 
 
 def _swap(
     bench: Workbench,
     connection: Connection[Any],
-    reset: _Reset,
+    attempt: _Attempt,
     path: ResetPath,
     old: DatabaseRecord | None,
 ) -> ResetReport:
-    database = reset.slot.database
-    mark = reset.wanted.mark
-    watch = reset.watch
-    verifier = bench.verifier(connection, reset.slot)
+    database = attempt.slot.database
+    mark = attempt.wanted.mark
+    watch = attempt.watch
+    verifier = bench.verifier(connection, attempt.slot)
     ended = 0
     report: list[ResetReport] = []
 
@@ -140,11 +144,11 @@ def _swap(
             "advice": mark.further.get("advice", []),
             "not_deterministic": mark.further.get("not_deterministic") or [],
         }
-        ledger.complete(inside, reset.reset_id, details)
+        ledger.complete(inside, attempt.reset_id, details)
         made = ResetReport(
-            reset.reset_id,
+            attempt.reset_id,
             database.name,
-            reset.wanted.source,
+            attempt.wanted.source,
             path,
             mark.fingerprint,
             watch.total_ms(),
@@ -158,7 +162,12 @@ def _swap(
             watch.lap("close")
         failpoint("reset.before_rename")
         swap = Swap(
-            reset.slot, reset.reset_id, reset.fence, verifier, _live(mark, reset.reset_id), settle
+            attempt.slot,
+            attempt.reset_id,
+            attempt.fence,
+            verifier,
+            _live(mark, attempt.reset_id),
+            settle,
         )
         swap_into_place(connection, swap, replaces=old is not None)
     finally:
