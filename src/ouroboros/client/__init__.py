@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ouroboros.adapters.unix_sockets import connect_unix
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut, Unhealthy
@@ -83,11 +83,6 @@ class Client:
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
         return kind(parts.hostname or "127.0.0.1", parts.port, timeout=time_limit_s)
-
-
-def path_of(*parts: str) -> str:
-    """A path of the API made from parts that may hold anything."""
-    return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -2,8 +2,7 @@
 
 import typer
 
-from ouroboros.client import path_of
-from ouroboros.entrypoints.cli.connect import client
+from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import SlotName
 from ouroboros.entrypoints.cli.output import answer, facts
 

@@ -1,9 +1,13 @@
 """Which control plane the command line talks to."""
 
 import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from ouroboros.client import Client
 from ouroboros.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from ouroboros.client import Client
 
 
 def settings() -> Settings:
@@ -11,7 +15,14 @@ def settings() -> Settings:
     return read_settings(os.environ)
 
 
-def client() -> Client:
+def client() -> "Client":
     """A client of the control plane that `OUROBOROS_URL` names, or else of the local one."""
+    from ouroboros.client import Client
+
     configured = settings()
     return Client(configured.url or configured.run_dir / "api.sock")
+
+
+def path_of(*parts: str) -> str:
+    """A path of the API made from parts that may hold anything."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ouroboros.client import path_of
-from ouroboros.entrypoints.cli.connect import client
+from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import DryRun, SlotName
 from ouroboros.entrypoints.cli.output import Document, answer, facts
 

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ouroboros.client import path_of
 from ouroboros.domain.errors import PreviewError
-from ouroboros.entrypoints.cli.connect import client
+from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
 
 RunId = Annotated[str, typer.Option("--run-id", help="the run, e.g. a ticket or session id")]

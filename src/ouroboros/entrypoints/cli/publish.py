@@ -3,15 +3,17 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ouroboros.client import Client, path_of
 from ouroboros.domain.errors import Failed, TimedOut
-from ouroboros.entrypoints.cli.connect import client
+from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import RunId
 from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
+
+if TYPE_CHECKING:
+    from ouroboros.client import Client
 
 _WATCH_S = 20.0
 _CODES_OF_LIMITS = {"build_timed_out", "backend_not_ready"}
@@ -31,7 +33,7 @@ def publish(
     answer("publish", found, _told)
 
 
-def watch(api: Client, publish_id: str) -> Document:
+def watch(api: "Client", publish_id: str) -> Document:
     """Show a publish's steps until it ends; raises `publish_failed` and the like."""
     seen, told, began = "", set[str](), time.monotonic()
     while True:
@@ -94,7 +96,7 @@ def cancel(publish_id: Annotated[str, typer.Argument(help="e.g. p12")]) -> None:
     answer("cancel", got, lambda d: facts(d, "publish_id", "state"))
 
 
-def _newest(api: Client, slot: str | None) -> str:
+def _newest(api: "Client", slot: str | None) -> str:
     found = api.get("/api/publishes", {"slot": slot})["publishes"]
     if not found:
         raise Failed("publish_not_found", "there is no publish yet", "ouroboros publish --help")

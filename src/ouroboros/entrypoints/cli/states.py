@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ouroboros.client import path_of
 from ouroboros.domain.errors import BadInput, NotFound, Refused
 from ouroboros.domain.identifiers import parse_version
 from ouroboros.entrypoints.cli import db
-from ouroboros.entrypoints.cli.connect import client, settings
+from ouroboros.entrypoints.cli.connect import client, path_of, settings
 from ouroboros.entrypoints.cli.db import SeedVersion, SnapshotVersion
 from ouroboros.entrypoints.cli.lease import SlotName
 from ouroboros.entrypoints.cli.output import Document, answer, facts, table
