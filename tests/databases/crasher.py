@@ -52,9 +52,11 @@ def obey(cluster, control_dsn: str, directory: Path, order: dict) -> None:
     status = 0
     try:
         with failpoint.armed(order["failpoint"], kill):
+            slot = world.settings.pool.by_number(order.get("slot", 1))
             if order["do"] == "reset":
-                slot = world.settings.pool.by_number(order["slot"])
                 world.reset(slot, seed(order["version"]))
+            elif order["do"] == "snapshot":
+                world.databases.snapshot(slot, order["version"])
             else:
                 world.settle()
     except PreviewError as error:

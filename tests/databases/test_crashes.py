@@ -122,6 +122,8 @@ def test_a_worker_killed_at_any_point_of_a_reset_leaves_nothing_behind(crashes, 
         with world.cluster.admin() as connection:
             connection.execute("DROP DATABASE app_preview_1__next")
         order = {"do": "maintain"}
+    elif name.startswith("snapshot."):
+        order = {"do": "snapshot", "version": f"taken-{name}"}
     elif name.startswith("collect."):
         age_template(world, "v2")
         order = {"do": "maintain"}

@@ -116,7 +116,20 @@ def test_a_session_without_its_slot_cannot_hold_the_slots_lock_for_ever(world):
             finally:
                 use_case._SLOT_WAIT_S = before
     assert refused.value.code == "slot_databases_busy"
-    assert world.rows()[-1]["reset_status"] == "failed"
+    assert len(world.rows()) == 1  # nothing was begun
+
+
+def test_a_reset_that_builds_for_long_is_not_taken_for_one_that_died(world):
+    from dataclasses import replace as changed
+
+    world.databases.recover()
+    worker = make_world(changed(world.cluster), world.control_dsn, world.settings.seeds_dir.parent)
+    try:
+        with armed("build.loaded", lambda _: worker.settle()):
+            report = world.reset(world.slot, seed("v1"))
+    finally:
+        worker.control.close()
+    assert world.row(report.reset_id)["reset_status"] == "completed"
 
 
 def mount_small_disk(size: str) -> Path | None:

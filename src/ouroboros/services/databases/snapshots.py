@@ -43,6 +43,8 @@ def take_snapshot(bench: Workbench, slot: Slot, name: str, *, archive: bool) -> 
     source = Source(Strategy.SNAPSHOT, name)
     with (
         bench.own(f"taking snapshot {name} of {slot.id}") as connection,
+        # Always in this order, as in a reset that builds: the slot's lock, then the workshop's.
+        holding(connection, Lock.SLOT, slot.number, _WAIT_S),
         holding(connection, Lock.WORKSHOP, 0, _WAIT_S),
     ):
         catalog = read_catalog(connection)
@@ -151,19 +153,18 @@ def _copy_slot(
 ) -> float:
     """Copy a slot's database into the workshop; returns how long the slot was closed, in ms."""
     database = slot.database
-    with holding(connection, Lock.SLOT, slot.number, _WAIT_S):
-        size = bytes_of(connection, database.name)
-        bench.require_room(size, f"a snapshot of {database.name}")
-        workshop.clear()
-        started = perf_counter()
-        try:
-            close_and_empty(connection, database.name)
-            failpoint("snapshot.closed")
-            run(connection, plan.clone(database.name, LOADER, size))
-        finally:
-            if not connection.broken:
-                run(connection, plan.allow_connections(database.name, True))
-        paused_ms = (perf_counter() - started) * 1000
+    size = bytes_of(connection, database.name)
+    bench.require_room(size, f"a snapshot of {database.name}")
+    workshop.clear()
+    started = perf_counter()
+    try:
+        close_and_empty(connection, database.name)
+        failpoint("snapshot.closed")
+        run(connection, plan.clone(database.name, LOADER, size))
+    finally:
+        if not connection.broken:
+            run(connection, plan.allow_connections(database.name, True))
+    paused_ms = (perf_counter() - started) * 1000
     failpoint("snapshot.copied")
     workshop.furnish()
     # What the run made as itself belongs to everybody's owner from now on.
