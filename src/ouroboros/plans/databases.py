@@ -53,15 +53,16 @@ def grant_to_slot(name: str, database: SlotDatabase) -> list[Statement]:
 
     CREATE lets the owner of the objects make schemas and trusted extensions.
     """
-    return _grant(name, database.role)
+    return grant(name, database.role)
 
 
 def grant_to_loader(name: str) -> list[Statement]:
     """The rights of the loader on the database in which it builds."""
-    return _grant(name, LOADER)
+    return grant(name, LOADER)
 
 
-def _grant(name: str, role: str) -> list[Statement]:
+def grant(name: str, role: str) -> list[Statement]:
+    """The rights of the one role that may enter a database."""
     return [
         statement("REVOKE ALL ON DATABASE {} FROM PUBLIC", name),
         statement("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}", name, role),

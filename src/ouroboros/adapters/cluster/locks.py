@@ -22,6 +22,7 @@ class Lock(IntEnum):
 
     SLOT = 0x0B0B_0010
     WORKSHOP = 0x0B0B_0011
+    REHEARSAL = 0x0B0B_0012
     ATTEMPT = 0x0B0B_0012
     """Held by a reset, under the id of its row, for as long as it lives."""
 
@@ -46,10 +47,14 @@ def holding(
         )
     except psycopg.errors.LockNotAvailable as error:
         # The setting was rolled back with the statement.
-        what = f"the databases of slot {number}" if lock is Lock.SLOT else "the template workshop"
+        what = {
+            Lock.SLOT: f"the databases of slot {number}",
+            Lock.WORKSHOP: "the template workshop",
+            Lock.REHEARSAL: "the stage of rehearsals",
+        }[lock]
         raise Refused(
             "slot_databases_busy",
-            f"{what} are in use by another reset for more than {time_limit_s:g} s",
+            f"{what} are in use by another command for more than {time_limit_s:g} s",
             "try again; ouroboros db pool shows what is being made",
         ) from error
     connection.execute("RESET lock_timeout")

@@ -9,12 +9,22 @@ from typing import Any
 from ouroboros.adapters.cluster.access import ClusterAccess
 from ouroboros.adapters.cluster.binaries import find_binaries
 from ouroboros.adapters.control.connection import ControlPool
+from ouroboros.domain.command import Command
 from ouroboros.domain.database_url import DatabaseUrl
 from ouroboros.domain.identifiers import parse_version
 from ouroboros.domain.reset import ResetReport, Source
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import CommandRunner
-from ouroboros.services.databases import check, compare, maintain, pool, recover, reset, snapshots
+from ouroboros.services.databases import (
+    check,
+    compare,
+    maintain,
+    pool,
+    recover,
+    rehearse,
+    reset,
+    snapshots,
+)
 from ouroboros.services.databases.workbench import Workbench
 from ouroboros.settings import Settings
 
@@ -87,6 +97,10 @@ class SlotDatabases:
     def archive_snapshot(self, name: str) -> dict[str, Any]:
         """Make sure that a snapshot has a file, and say where; may be repeated."""
         return snapshots.archive_snapshot(self._bench, parse_version(name))
+
+    def rehearse(self, slot: Slot, command: Command) -> dict[str, Any]:
+        """Run a slot's migration command on a throw-away clone; see `rehearse.rehearse`."""
+        return rehearse.rehearse(self._bench, slot, command)
 
     def pool(self) -> dict[str, Any]:
         """Slots, standbys, templates and background work as they stand; see `pool.show_pool`."""

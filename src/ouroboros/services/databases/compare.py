@@ -39,7 +39,7 @@ _WORKSHOP_WAIT_S = 300.0
 
 def fingerprint_of_slot(bench: Workbench, slot: Slot) -> dict[str, Any]:
     """The fingerprint of a slot's database as it is now, and the one its last reset promised."""
-    promise = _promise(bench, slot)
+    promise = promise_of(bench, slot)
     return {**_read_slot(bench, slot).document(), "promised": promise.fingerprint}
 
 
@@ -59,7 +59,7 @@ def verify(bench: Workbench, slot: Slot) -> dict[str, Any]:
 
     Names the first table that differs and the key of its first row.
     """
-    promise = _promise(bench, slot)
+    promise = promise_of(bench, slot)
     actual = _read_slot(bench, slot)
     answer: dict[str, Any] = {
         "matches": actual.whole == promise.fingerprint,
@@ -77,7 +77,7 @@ def verify(bench: Workbench, slot: Slot) -> dict[str, Any]:
 def diff(bench: Workbench, slot: Slot, sample_size: int = 5) -> dict[str, Any]:
     """What changed in a slot's database since its reset: schema, sequences, and rows by table."""
     started = time.perf_counter()
-    promise = _promise(bench, slot)
+    promise = promise_of(bench, slot)
     actual = _read_slot(bench, slot)
     answer: dict[str, Any] = {
         "template": promise.template,
@@ -186,7 +186,7 @@ def _read_slot(bench: Workbench, slot: Slot) -> Fingerprint:
         return take_fingerprint(connection)
 
 
-def _promise(bench: Workbench, slot: Slot) -> Mark:
+def promise_of(bench: Workbench, slot: Slot) -> Mark:
     """The mark of a slot's database, which its last reset left (`never_reset`)."""
     with bench.borrowed(f"looking at {slot.database.name}") as connection:
         record = read_catalog(connection).get(slot.database.name)

@@ -18,6 +18,8 @@ from ouroboros.domain.errors import Failed
 from ouroboros.domain.reset import EMPTY
 from ouroboros.domain.slot import Slot
 from ouroboros.plans import databases as plan
+from ouroboros.plans.rehearsal import REHEARSAL
+from ouroboros.services.databases.rehearse import strike
 from ouroboros.services.databases.reset import reset
 from ouroboros.services.databases.workbench import Workbench
 
@@ -34,6 +36,10 @@ def recover(bench: Workbench) -> list[str]:
                 for name in leftovers(connection):
                     run(connection, plan.drop(name))
                     done.append(f"dropped {name}, an unfinished build")
+        with holding_if_free(connection, Lock.REHEARSAL, 0) as held:
+            if held and REHEARSAL in read_catalog(connection):
+                strike(connection)
+                done.append("dropped the clone of an interrupted rehearsal")
         for slot in bench.settings.pool:
             with holding_if_free(connection, Lock.SLOT, slot.number) as held:
                 if held:
