@@ -6,7 +6,7 @@ import typer
 
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import DryRun, SlotName
-from ouroboros.entrypoints.cli.output import Document, answer, facts
+from ouroboros.entrypoints.cli.output import Document, answer, facts, table
 
 app = typer.Typer(help="The databases of slots.", no_args_is_help=True)
 
@@ -15,6 +15,7 @@ SnapshotVersion = Annotated[str | None, typer.Option("--snapshot-version")]
 OptionalRun = Annotated[str | None, typer.Option("--run-id", help="the run it is done for")]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="the version means the file as it is now")]
 Strict = Annotated[bool, typer.Option("--strict", help="refuse a seed that differs when repeated")]
+Rehearse = Annotated[bool, typer.Option("--rehearse", help="on a throw-away clone, and report")]
 
 
 @app.command()
@@ -63,16 +64,35 @@ def reset_and_seed(
 
 
 @app.command()
-def migrate(slot: SlotName, dry_run: DryRun = False) -> None:
+def migrate(slot: SlotName, dry_run: DryRun = False, rehearse: Rehearse = False) -> None:
     """Run the live release's migrations on the slot's database."""
     path = path_of("api", "slots", slot, "migrate")
-    got = client().post(path, {"dry_run": dry_run}, time_limit_s=660.0)
-    answer("db migrate", got, _told)
+    asked = {"dry_run": dry_run, "rehearse": rehearse}
+    got = client().post(path, asked, time_limit_s=1800.0 if rehearse else 660.0)
+    answer("db migrate", got, _rehearsed if rehearse else _told)
 
 
 def _reset(verb: str, slot: str, asked: dict[str, Any]) -> None:
     path = path_of("api", "slots", slot, "database", "reset")
     answer(f"db {verb}", client().post(path, asked, time_limit_s=660.0), _told)
+
+
+def _rehearsed(document: Document) -> str:
+    """One line for each migration, then what was learned of all."""
+    rows = [
+        (
+            each["version"],
+            "done" if each["succeeded"] else "failed",
+            f"{each['duration_ms']:.0f} ms",
+            ", ".join(f"{lock['table']} {lock['mode']} {lock['held_ms']:.0f} ms"
+                      for lock in each["locks"]),
+            ", ".join(each["tables_rewritten"]),
+            ", ".join(f"{name} {sum(counts.values())}" for name, counts in each["rows"].items()),
+        )
+        for each in document["migrations"]
+    ]  # fmt: skip
+    head = ("version", "result", "time", "locks", "rewritten", "rows")
+    return f"{table(rows, head)}\n{facts(document, 'runs_again', 'downgrade')}"
 
 
 def _told(document: Document) -> str:

@@ -15,6 +15,7 @@ class MigrateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     dry_run: bool = False
+    rehearse: bool = False
 
 
 @router.get("/backend")
@@ -44,5 +45,7 @@ def act(at: At, slot: PathSlot, verb: Literal["start", "restart", "stop"]) -> di
 
 @router.post("/migrate")
 def migrate(at: At, slot: PathSlot, asked: MigrateRequest) -> dict[str, Any]:
-    """Run the live release's migrations on the slot's database."""
+    """Run the live release's migrations on the slot's database, or on a throw-away clone."""
+    if asked.rehearse:
+        return {"ok": True, "rehearsal": True, **at.migrator.rehearse(slot)}
     return {"ok": True, **at.migrator.migrate(slot, dry_run=asked.dry_run)}

@@ -75,6 +75,13 @@ class Migrator:
             "output": finished.output[-4000:],
         }
 
+    def rehearse(self, slot: Slot) -> dict[str, Any]:
+        """Run them on a throw-away clone and report what each does; the slot is not touched.
+
+        Raises `nothing_published`, `no_migrations`, `never_reset`.
+        """
+        return self.backends.databases.rehearse(slot, self._command(slot))
+
     def _command(self, slot: Slot) -> Command:
         released = self.backends.live(slot)
         if released is None or not released.migrate:
