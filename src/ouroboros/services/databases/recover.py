@@ -11,7 +11,9 @@ from psycopg import Connection
 
 from ouroboros.adapters.cluster import ledger
 from ouroboros.adapters.cluster.catalog import DatabaseRecord, read_catalog
+from ouroboros.adapters.cluster.failures import translated
 from ouroboros.adapters.cluster.locks import Lock, holding_if_free
+from ouroboros.adapters.cluster.prepare import prepare_roles
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.adapters.cluster.workshop import leftovers
 from ouroboros.domain.errors import Failed
@@ -30,6 +32,10 @@ def recover(bench: Workbench) -> list[str]:
     What somebody is working on at this moment is left alone.
     """
     done: list[str] = []
+    if not bench.settings.local:
+        # Our own cluster is prepared when it starts; an external one by whoever comes first.
+        with translated("preparing the roles"):
+            prepare_roles(bench.access, bench.settings.pool)
     with bench.own("recovering the slots' databases") as connection:
         with holding_if_free(connection, Lock.WORKSHOP, 0) as held:
             if held:
