@@ -123,7 +123,7 @@ server {{ listen 127.0.0.1:{port} backlog=4096; {body} }} }}
 
 
 def start_all(base: Path, api: int, echo: int) -> list[Server]:
-    """nginx, nginx with its file cache, Caddy and the surface, all in front of the same upstream."""
+    """nginx (plain and with its file cache), Caddy and the surface before the same upstream."""
     www = base / "www"
     proxy = (
         "location /api/ws { proxy_pass http://ws; proxy_http_version 1.1; proxy_set_header Upgrade "

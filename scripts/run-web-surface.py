@@ -4,6 +4,7 @@
 Usage: run-web-surface.py --root infra/web-preview-1 --port 3101 --api-target http://127.0.0.1:8101
 """
 
+# ruff: noqa: PTH - pathlib would be loaded for two paths
 import os
 import sys
 
@@ -26,7 +27,7 @@ def prefer_the_checkout_s_python() -> None:
     if any(os.path.isdir(path) for path in wanted):
         os.environ["OUROBOROS_SURFACE_PYTHON"] = VENV
         try:
-            os.execv(VENV, [VENV, os.path.realpath(__file__), *sys.argv[1:]])
+            os.execv(VENV, [VENV, os.path.realpath(__file__), *sys.argv[1:]])  # noqa: S606
         except OSError:
             return
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from tests.surface.support import INDEX, RawBackend, RunningSurface, WebRoot, running_surface
 
 
@@ -23,7 +22,5 @@ def backend() -> Iterator[RawBackend]:
 def surface(request, web, backend) -> Iterator[RunningSurface]:
     """A surface with one small release, on each of the two event loops."""
     web.publish("one", {"index.html": INDEX, "assets/app-BxK2f9aQ.js": b"let a = 1"})
-    with running_surface(
-        web.root, backend.target, uvloop=request.param == "uvloop"
-    ) as running:
+    with running_surface(web.root, backend.target, uvloop=request.param == "uvloop") as running:
         yield running

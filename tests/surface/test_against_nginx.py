@@ -6,7 +6,6 @@ import socket
 import subprocess
 
 import pytest
-
 from tests.surface.support import INDEX, read_all, read_answer, running_surface
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

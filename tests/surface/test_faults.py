@@ -5,13 +5,15 @@ import struct
 import threading
 
 import pytest
+from tests.surface.support import INDEX, OK, read_answer, running_surface
 
 from ouroboros.entrypoints.surface.limits import Limits
-from tests.surface.support import INDEX, OK, read_answer, running_surface
 
 GET = b"GET /api/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nX-A: b\r\n\r\n0123456789"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n"
+)
 
 
 @pytest.mark.parametrize("whole", [ANSWER, CHUNKED], ids=["length", "chunked"])
@@ -36,7 +38,8 @@ BAD_ANSWERS = {
     "status-4-digits": b"HTTP/1.1 2000 OK\r\n\r\n",
     "status-099": b"HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n",
     "two-lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
-    "length-and-chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "length-and-chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n",
     "length-negative": b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
     "gzip-chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "bare-lf": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n" + b"\r\n\r\n",
@@ -85,8 +88,18 @@ def test_bytes_on_an_idle_connection_end_it(surface, backend):
 
 
 def test_a_backend_that_ended_a_kept_connection_costs_no_request(surface, backend):
+    ended = threading.Semaphore(0)
+    serve = backend._serve
+
+    def watched(connection, place):
+        serve(connection, place)
+        ended.release()
+
+    backend._serve = watched
     backend.script = lambda connection, _: connection.sendall(OK)  # then it closes
-    assert [surface.get("/api/x").status for _ in range(20)] == [200] * 20
+    for _ in range(20):
+        assert surface.get("/api/x").status == 200
+        assert ended.acquire(timeout=5)
 
 
 def test_nothing_is_sent_twice(surface, backend):
@@ -134,7 +147,9 @@ def test_a_client_that_leaves_within_an_upload_leaves_no_complete_request(surfac
 
     backend._serve = watched
     with surface.connect() as client:
-        client.sendall(b"POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
+        client.sendall(
+            b"POST /api/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf"
+        )
         while b"half" not in backend.all:
             threading.Event().wait(0.01)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -132,11 +132,15 @@ VALUES = st.sampled_from(
 ) | st.binary(max_size=12)  # fmt: skip
 SEPARATORS = st.sampled_from([b": ", b":", b":\t", b" : ", b":  ", b" "])
 ENDS = st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r", b"\r\r\n"])
-METHODS = st.sampled_from([b"GET", b"POST", b"HEAD", b"OPTIONS", b"CONNECT", b"get", b"G T"]) | TOKENS
+METHODS = (
+    st.sampled_from([b"GET", b"POST", b"HEAD", b"OPTIONS", b"CONNECT", b"get", b"G T"]) | TOKENS
+)
 TARGETS = st.sampled_from(
     [b"/", b"/api/x", b"*", b"http://localhost/", b"/a b", b"//", b"/%zz?#", b"/\xc3\xa9", b""]
 ) | st.from_regex(re.compile(rb"/[!-~]{0,20}"), fullmatch=True)  # fmt: skip
-VERSIONS = st.sampled_from([b"HTTP/1.1"] * 6 + [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/1.10", b"http/1.1"])
+VERSIONS = st.sampled_from(
+    [b"HTTP/1.1"] * 6 + [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/1.10", b"http/1.1"]
+)
 
 
 @st.composite

@@ -3,10 +3,10 @@
 import re
 
 import pytest
+from tests.surface.support import INDEX, running_surface
 
 from ouroboros.entrypoints.surface.badge import admits_own_script
 from ouroboros.entrypoints.surface.media import is_fingerprinted
-from tests.surface.support import INDEX, running_surface
 
 BUILDING = {
     "state": "building", "slot_id": "preview-1", "run_id": "run-7", "branch": "codex/<b>",
@@ -19,7 +19,11 @@ BUILDING = {
     [
         ({"state": "free"}, 404, "This slot is free"),
         (BUILDING, 503, "This preview is being built"),
-        ({"state": "failed", "step": "migrate", "message": "boom", "log_url": "/l"}, 503, "migrate"),
+        (
+            {"state": "failed", "step": "migrate", "message": "boom", "log_url": "/l"},
+            503,
+            "migrate",
+        ),
         ({"state": "expired"}, 410, "This preview has expired"),
         ({"state": "ready"}, 503, "coming up"),
         ({"state": "nonsense"}, 404, "This slot is free"),

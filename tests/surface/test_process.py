@@ -14,7 +14,6 @@ import threading
 import urllib.request
 
 import pytest
-
 from tests.surface.support import CHECKOUT, INDEX, OK, RawBackend, read_answer
 
 SCRIPT = CHECKOUT / "scripts" / "run-web-surface.py"
@@ -261,9 +260,7 @@ def test_the_log_is_one_escaped_line_an_answer_and_metrics_are_on_a_private_sock
     log, control = tmp_path / "access.log", tmp_path / "c.sock"
     with started(web.root, "--access-log", str(log), "--control-socket", str(control)) as process:
         with process.connect() as client:
-            client.sendall(
-                b'GET /x"y HTTP/1.1\r\nHost: localhost\r\n\r\n'
-            )
+            client.sendall(b'GET /x"y HTTP/1.1\r\nHost: localhost\r\n\r\n')
             client.recv(4096)
         for _ in range(3):
             with process.connect() as client:
@@ -281,7 +278,9 @@ def test_the_log_is_one_escaped_line_an_answer_and_metrics_are_on_a_private_sock
         assert not control.exists()
     lines = log.read_bytes().splitlines()
     assert len(lines) == 4
-    wanted = rb'127\.0\.0\.1 - - \[[^]]+\] "GET /\?q=1 HTTP/1\.1" 200 75 "a\\x22\\xe9b" "me" - 0\.000'
+    wanted = (
+        rb'127\.0\.0\.1 - - \[[^]]+\] "GET /\?q=1 HTTP/1\.1" 200 75 "a\\x22\\xe9b" "me" - 0\.000'
+    )
     assert all(re.fullmatch(wanted, line) for line in lines[1:]), lines
 
 
@@ -290,7 +289,7 @@ def test_the_start_and_the_idle_size_stay_small(web):
     web.publish("one", {"index.html": INDEX})
     with started(web.root) as process:
         process.get()
-        status = (f"/proc/{process.process.pid}/status")
+        status = f"/proc/{process.process.pid}/status"
         with open(status, encoding="ascii") as file:
             rss = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
         assert rss < 32 * 1024

@@ -1,4 +1,4 @@
-"""What goes to the backend and comes back is passed on as it is, at once, and in constant memory."""
+"""What goes to the backend and comes back is passed on as it is, at once, in constant memory."""
 
 import os
 import socket
@@ -6,8 +6,6 @@ import threading
 import time
 
 import pytest
-
-from ouroboros.entrypoints.surface.limits import Limits
 from tests.surface.support import (
     INDEX,
     OK,
@@ -17,6 +15,8 @@ from tests.surface.support import (
     read_answer,
     running_surface,
 )
+
+from ouroboros.entrypoints.surface.limits import Limits
 
 GET = b"GET /api/x HTTP/1.1\r\nHost: localhost\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
@@ -58,7 +58,8 @@ FRAMINGS = {
     "chunked": b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
     "until-close": b"\r\nhello",
     "empty": b"Content-Length: 0\r\n\r\n",
-    "chunked-close": b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "chunked-close": b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nhello\r\n0\r\n\r\n",
 }
 
 
@@ -218,7 +219,9 @@ def test_a_tunnel_outlives_a_switch_and_ends_with_its_backend(surface, backend, 
 
     def script(connection, seen):
         if seen.endswith(b"\r\n\r\n"):
-            connection.sendall(b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            connection.sendall(
+                b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            )
             return b""
         return None if ends.is_set() else seen[-1:]
 
@@ -248,7 +251,7 @@ def test_a_slow_reader_holds_the_backend_and_not_the_memory(surface, backend):
                 sent[0] += len(block)
         except TimeoutError:
             pass
-        return None
+        return
 
     backend.script = script
     with surface.connect() as client:

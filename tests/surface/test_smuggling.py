@@ -5,7 +5,6 @@ keeps every raw byte; a case fails when it sees the hidden request, or anything 
 """
 
 import pytest
-
 from tests.surface.support import OK, answers_in, read_answer, running_surface
 
 HIDDEN = b"GET /api/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -138,7 +137,8 @@ REFUSED = {
     "upgrade-with-body": GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Content-Length: 5\r\n\r\nhello",
     "upgrade-post": POST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    "upgrade-chunked": GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + TE + b"\r\n0\r\n\r\n",
+    "upgrade-chunked": GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + TE
+    + b"\r\n0\r\n\r\n",
     "expect-other": POST + b"Expect: 200-ok\r\nContent-Length: 5\r\n\r\nhello",
     "expect-twice": POST + b"Expect: 100-continue\r\nExpect: 100-continue\r\n"
     b"Content-Length: 5\r\n\r\nhello",
@@ -224,7 +224,9 @@ def test_an_ambiguous_body_ends_both_connections(proxied, name):
 
 def test_good_neighbours_on_the_same_connection_are_served_before_a_bad_one(proxied):
     surface, backend = proxied
-    data = surface.raw(GET + b"\r\n" + b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + b"BAD\r\n\r\n" + HIDDEN)
+    data = surface.raw(
+        GET + b"\r\n" + b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + b"BAD\r\n\r\n" + HIDDEN
+    )
     assert [answer.status for answer in answers_in(data)] == [200, 200, 400]
     assert b"hidden" not in backend.all
 
@@ -257,8 +259,15 @@ def test_headers_that_belong_to_the_connection_or_to_us_do_not_cross(proxied):
     for gone in ("x-secret", "keep-alive", "\r\nte:", "proxy", "x_f", "content_", "preview-9",
                  "\r\nforwarded", "http2", "upgrade", "connection"):  # fmt: skip
         assert gone not in seen, gone
-    for kept in ("x-keep: yes", "x-forwarded-for: 10.0.0.1, 127.0.0.1", "x-forwarded-proto: https",
-                 "x-request-id: abc-1", "host: localhost", "traceparent: 00-", "via: 1.1 ou"):  # fmt: skip
+    for kept in (
+        "x-keep: yes",
+        "x-forwarded-for: 10.0.0.1, 127.0.0.1",
+        "x-forwarded-proto: https",
+        "x-request-id: abc-1",
+        "host: localhost",
+        "traceparent: 00-",
+        "via: 1.1 ou",
+    ):
         assert kept in seen, kept
 
 

@@ -10,7 +10,6 @@ import threading
 import time
 
 import pytest
-
 from tests.surface.support import INDEX, OK, RawBackend, read_answer, running_surface
 from tests.surface.test_process import started
 

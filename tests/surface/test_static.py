@@ -4,7 +4,6 @@ import gzip
 import os
 
 import pytest
-
 from tests.surface.support import INDEX, WebRoot, answers_in, open_descriptors, running_surface
 
 APP = b"console.log('app');" * 50

@@ -4,7 +4,6 @@ import shutil
 import threading
 
 import pytest
-
 from tests.surface.support import INDEX, answers_in, read_answer, running_surface
 
 KEEP = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -150,7 +149,9 @@ def test_a_release_is_found_when_the_directory_behind_live_appears_later(web):
         assert surface.get("/").body == b"two"
 
 
-@pytest.mark.parametrize("broken", ["", "[]", "{", '{"headers": 5, "redirects": [5, {}], "spa": 1}'])
+@pytest.mark.parametrize(
+    "broken", ["", "[]", "{", '{"headers": 5, "redirects": [5, {}], "spa": 1}']
+)
 def test_a_release_that_cannot_be_read_is_no_crash(web, broken):
     web.publish("one", {"index.html": INDEX})
     with running_surface(web.root) as surface:
@@ -181,7 +182,7 @@ def test_health_tells_the_identity_of_slot_release_and_process(web):
         document = json.loads(answer.body)
         assert document == {
             "status": "ok", "slot_id": "preview-1", "run_id": "run-1", "publish_id": "one",
-            "commit_sha": ("one".encode().hex() + "0" * 40)[:40], "release": "releases/one",
+            "commit_sha": (b"one".hex() + "0" * 40)[:40], "release": "releases/one",
             "state": "live", "root": str(web.root), "pid": os.getpid(),
             "api_target": "http://127.0.0.1:8101",
         }  # fmt: skip

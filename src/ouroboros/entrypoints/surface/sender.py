@@ -1,7 +1,7 @@
 """Sends a part of an open file, as much at a time as the client takes.
 
-Apart, because it is the one place that goes below the transport: `sendfile` into its socket while
-its own buffer is empty, and a piece through the buffer to be told when to go on.
+Apart, because an answer from an open file is the one that lasts: it keeps its file, its place
+in it, and whether the connection is kept afterwards.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from ouroboros.entrypoints.surface.accesslog import AccessLog
 from ouroboros.entrypoints.surface.answer import REASONS, Answer
-from ouroboros.entrypoints.surface.client import IDLE, Client
+from ouroboros.entrypoints.surface.client import IDLE, TUNNEL, Client
 from ouroboros.entrypoints.surface.deadlines import Deadlines
 from ouroboros.entrypoints.surface.exchange import Exchange
 from ouroboros.entrypoints.surface.forward import Gateway
@@ -205,9 +205,12 @@ class Surface:
         self.quick.clear()
 
     def is_drained(self, *, patient: bool) -> bool:
-        """Whether nothing is in progress; idle connections count while `patient`."""
+        """Whether nothing is in progress; idle connections count while `patient`.
+
+        A tunnel has no end to wait for.
+        """
         return not self.clients or (
-            not patient and all(client.phase == IDLE for client in self.clients)
+            not patient and all(client.phase in (IDLE, TUNNEL) for client in self.clients)
         )
 
     def close(self) -> None:
