@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import random
 import subprocess
 import sys
@@ -177,37 +176,36 @@ def test_postgres_killed_in_the_middle_comes_back_with_whole_databases(crashes, 
     settle_and_check(world)
 
 
-def crash_at_random(world: World, crasher: Crasher, count: int, seed_number: int) -> int:
-    """Kill the worker at random places of random resets, some without recovery between."""
+def crash_at_random(world: World, crasher: Crasher, count: int, seed_number: int) -> None:
+    """Kill the worker `count` times at random places, sometimes without recovery between."""
     chance = random.Random(seed_number)
-    names = [name for name in failpoints() if name.startswith(("reset.", "standby."))]
-    killed = 0
-    for _ in range(count):
-        order = {
-            "do": chance.choice(["reset", "reset", "maintain"]),
-            "slot": chance.randint(1, 3),
-            "version": chance.choice(["v1", "v2"]),
-            "skip": chance.randint(0, 1),
-        }
-        killed += crasher.order(failpoint=chance.choice(names), **order) == "killed"
+    places = {
+        do: [name for name in failpoints() if name.startswith(prefix)]
+        for do, prefix in (("reset", "reset."), ("maintain", "standby."))
+    }
+    killed = tried = 0
+    while killed < count:
+        do = chance.choice(["reset", "reset", "maintain"])
+        order = {"do": do, "slot": chance.randint(1, 3), "version": chance.choice(["v1", "v2"])}
+        killed += crasher.order(failpoint=chance.choice(places[do]), **order) == "killed"
+        tried += 1
+        assert tried < 10 * count, "hardly any order reaches its failpoint"
         if chance.random() < 0.5:
             settle_and_check(world)
     settle_and_check(world)
-    return killed
 
 
 def test_random_crashes_leave_no_slot_without_its_database(crashes):
     world, crasher = crashes
-    assert crash_at_random(world, crasher, 8, seed_number=7) > 2
+    crash_at_random(world, crasher, 6, seed_number=7)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_two_hundred_random_crashes_of_worker_and_server(crashes):
     world, crasher = crashes
-    killed = 0
     for block in range(10):
-        killed += crash_at_random(world, crasher, 18, seed_number=block)
+        crash_at_random(world, crasher, 19, seed_number=block)
         with (
             armed("reset.renamed", lambda _: world.cluster.kill()),
             pytest.raises(PreviewError),
@@ -216,5 +214,4 @@ def test_two_hundred_random_crashes_of_worker_and_server(crashes):
         stop_leftover(world.cluster.server)
         world.cluster.start()
         settle_and_check(world)
-        killed += 1
-    print(f"crashes={killed} slots_without_database=0 wrong_fingerprints=0 pid={os.getpid()}")
+    print("crashes=200 slots_without_database=0 wrong_fingerprints=0")
