@@ -90,7 +90,7 @@ def by_h11(head: bytes):
 
 
 def ours(request: Request):
-    pairs = [line.partition(b":") for line in request.fields.lines]
+    pairs = [line.partition(b":") for line in request.block.lines]
     fields = sorted((name.lower(), value.strip()) for name, _, value in pairs)
     return request.method, request.target, fields
 

@@ -154,7 +154,8 @@ class Client(asyncio.Protocol):
             head = data[:end]
             start = data.find(b"\r\n")
             line = surface.grammar.read_line(data[:start])
-            fields = surface.grammar.read_fields(data[start + 2 : end - 2], http11=line.http11)
+            block = surface.grammar.read_block(data[start + 2 : end - 2], http11=line.http11)
+            fields = block.fields
             self.ahead = data[end:]
             if fields.is_simple and surface.log is None:
                 ready = surface.quick.get((line, fields.first.get(b"accept-encoding")))
@@ -162,7 +163,7 @@ class Client(asyncio.Protocol):
                     self.since = surface.now
                     reply.send_ready(self, ready)
                     return True
-            request = surface.grammar.combine(line, fields)
+            request = surface.grammar.combine(line, block)
         except Refusal as refusal:
             reply.refuse(self, refusal, None)
             return False
@@ -190,7 +191,7 @@ class Client(asyncio.Protocol):
                 surface.remember_file(key, (answer.status, lines, answer.body))
             reply.send(self, answer, request, view, head)
             return
-        if request.is_plain and request.fields.repeats and not request.fields.expect_commit:
+        if request.is_plain and request.block.repeats and not request.fields.expect_commit:
             surface.remember(head, request, b"")
         self._exchange(request, view)
 

@@ -28,11 +28,7 @@ NEVER_HOP_BY_HOP = frozenset(
 )  # fmt: skip
 CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"range"))
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"expect"))
-DECIDING = CONDITIONAL | FRAMING | {b"connection", b"x-preview-expect"}
-# What a header line says: the field's name when it is read here, its value, whether it ends here.
-FieldLine = tuple[bytes, bytes, bool]
-
-
+DECIDING = CONDITIONAL | FRAMING | {b"connection", b"x-preview-expect", b"via"}
 # Fields that belong to one connection, or that only a gateway may write.
 DROPPED = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade",
@@ -45,34 +41,23 @@ NOTHING: frozenset[bytes] = frozenset()
 
 
 class Fields:
-    """The header fields of a request, read once; shared by all requests with the same bytes.
+    """What the header fields of a request mean; shared by all requests with the same ones.
 
     Not a dataclass: it is built on the hot path, and a frozen dataclass costs two microseconds.
-    `first` holds the fields that the surface reads, `lines` all of them as they came; `passed`
-    are those that go on to the backend. `length` is the body's size, 0 for none, -1 for chunked.
-    `repeats` says that these bytes have come before, and
-    `is_simple` says that a kept HTTP/1.1 request without body, condition or expectation it is.
+    `first` holds the fields that the surface reads. `length` is the body's size, 0 for none, -1
+    for chunked. `drops` says that not every line goes on to the backend; `tail` is the gateway's,
+    what it adds for a peer. `is_simple` marks a kept HTTP/1.1 request without body, condition or
+    expectation.
     """
 
     __slots__ = (
-        "expect_commit",
-        "expect_continue",
-        "first",
-        "hop_by_hop",
-        "is_conditional",
-        "is_simple",
-        "keep_alive",
-        "length",
-        "lines",
-        "passed",
-        "repeats",
-        "upgrade",
-    )
+        "drops", "expect_commit", "expect_continue", "first", "hop_by_hop", "is_conditional",
+        "is_simple", "keep_alive", "length", "tail", "upgrade",
+    )  # fmt: skip
 
-    def __init__(self, lines: list[bytes], first: dict[bytes, bytes], *, http11: bool) -> None:
-        self.lines = lines
-        self.passed = lines
+    def __init__(self, first: dict[bytes, bytes], *, http11: bool, drops: bool) -> None:
         self.first = first
+        self.drops = drops
         self.keep_alive = http11
         self.is_simple = http11
         self.length = 0
@@ -81,7 +66,7 @@ class Fields:
         self.is_conditional = False
         self.expect_commit = b""
         self.hop_by_hop = NOTHING
-        self.repeats = False
+        self.tail: tuple[bytes, bytes] | None = None
 
     @property
     def navigation(self) -> bool:
@@ -94,3 +79,31 @@ class Fields:
             return mode == b"navigate"
         accept = self.first.get(b"accept")
         return accept is None or b"text/html" in accept or accept.startswith(b"*/*")
+
+
+class Block:
+    """The header lines of one request as they came, and what they mean.
+
+    `repeats` says that the very same bytes have come before.
+    """
+
+    __slots__ = ("fields", "lines", "repeats")
+
+    def __init__(self, lines: list[bytes], fields: Fields) -> None:
+        self.lines = lines
+        self.fields = fields
+        self.repeats = False
+
+    def passed_on(self) -> list[bytes]:
+        """The lines that go on to the backend."""
+        fields = self.fields
+        if not fields.drops:
+            return self.lines
+        return [line for line in self.lines if is_passed_on(line, fields.hop_by_hop)]
+
+
+def is_passed_on(line: bytes, hop_by_hop: frozenset[bytes]) -> bool:
+    """Whether a header line goes on to the backend."""
+    name = line.partition(b":")[0].lower()
+    # WSGI and CGI cannot tell `x_forwarded_for` from `x-forwarded-for`.
+    return name not in DROPPED and name not in hop_by_hop and b"_" not in name

@@ -40,9 +40,13 @@ class Gateway:
         request = exchange.request
         passage = request.passage
         if passage is None or passage[0] != peer:
-            block = self._block(request.fields, peer, trusted=trusted)
-            line = b"%s %s HTTP/1.1\r\n" % (request.method, request.target)
-            request.passage = passage = (peer, line + block)
+            tail = request.fields.tail
+            if tail is None or tail[0] != peer:
+                tail = (peer, self._tail(request.fields, peer, trusted=trusted))
+                request.fields.tail = tail
+            lines = b"\r\n".join(request.block.passed_on())
+            start = (request.method, b" ", request.target, b" HTTP/1.1\r\n", lines)
+            request.passage = passage = (peer, b"".join((*start, END if lines else b"", tail[1])))
         self._serial += 1
         first = request.fields.first
         request_id = b"%s%016x" % (_TRACE_BASE, self._serial)
@@ -56,9 +60,9 @@ class Gateway:
             passage[1], exchange.request_id, request_id, self._serial
         )  # fmt: skip
 
-    def _block(self, fields: Fields, peer: bytes, *, trusted: bool) -> bytes:
-        """All lines that are the same for each request with these fields from this peer."""
-        lines = [*fields.passed]
+    def _tail(self, fields: Fields, peer: bytes, *, trusted: bool) -> bytes:
+        """What the gateway says of a request with these fields, up to the request id's value."""
+        lines = []
         if fields.length or b"content-length" in fields.first:
             coded = fields.length < 0
             size = b"Content-Length: %d" % fields.length

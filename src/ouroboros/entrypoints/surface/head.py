@@ -12,13 +12,14 @@ import re
 from ouroboros.entrypoints.surface.fields import (
     CONDITIONAL,
     DECIDING,
-    DROPPED,
     FRAMING,
     LISTS,
     NEVER_HOP_BY_HOP,
+    NOTHING,
     READ,
-    FieldLine,
+    Block,
     Fields,
+    is_passed_on,
 )
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.memo import Memo
@@ -39,6 +40,9 @@ COMMIT = re.compile(rb"[0-9a-f]{7,64}")
 # Methods whose meaning is between two neighbours, not between a browser and an application.
 REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE", b"TRACK", b"PRI"))
 HOST_NAMES = 1024
+# A header line that was read: the field and its value, or BORING, which is only passed on.
+FieldLine = tuple[bytes, bytes]
+BORING: FieldLine = (b"", b"")
 
 
 class Line:
@@ -61,10 +65,12 @@ class Request:
     """
 
     __slots__ = (
-        "fields", "http11", "is_plain", "method", "passage", "path", "query", "target"
+        "block", "fields", "http11", "is_plain", "method", "passage", "path", "query", "target"
     )  # fmt: skip
 
-    def __init__(self, line: Line, fields: Fields) -> None:
+    def __init__(self, line: Line, block: Block) -> None:
+        fields = block.fields
+        self.block = block
         self.method = line.method
         self.target = line.target
         self.path = line.path
@@ -89,7 +95,8 @@ class Grammar:
         self._hosts = hosts
         self._lines = Memo[Line](limits.memo_entries)
         # One for each version: the same fields mean something else in HTTP/1.0.
-        self._blocks = (Memo[Fields](limits.memo_entries), Memo[Fields](limits.memo_entries))
+        self._blocks = (Memo[Block](limits.memo_entries), Memo[Block](limits.memo_entries))
+        self._meanings = (Memo[Fields](limits.memo_entries), Memo[Fields](limits.memo_entries))
         self._field_lines = Memo[FieldLine](limits.memo_entries * 4)
         self._good_hosts: set[bytes] = set()
 
@@ -100,13 +107,14 @@ class Grammar:
         """
         start = head.find(b"\r\n")
         line = self.read_line(head[:start])
-        return self.combine(line, self.read_fields(head[start + 2 : -2], http11=line.http11))
+        return self.combine(line, self.read_block(head[start + 2 : -2], http11=line.http11))
 
-    def combine(self, line: Line, fields: Fields) -> Request:
+    def combine(self, line: Line, block: Block) -> Request:
         """A request of its two parts. Raises `Refusal` (400) when they do not go together."""
+        fields = block.fields
         if fields.upgrade and (line.method != b"GET" or fields.length):
             raise Refusal(400, "bad_upgrade", "An upgrade is a GET without a body.")
-        return Request(line, fields)
+        return Request(line, block)
 
     def read_line(self, text: bytes) -> Line:
         """Read a request line without its CRLF. Raises `Refusal` (400, 405, 414)."""
@@ -128,19 +136,39 @@ class Grammar:
             self._lines.offer(text, line)
         return line
 
-    def read_fields(self, block: bytes, *, http11: bool) -> Fields:
+    def read_block(self, text: bytes, *, http11: bool) -> Block:
         """Read all header lines. Raises `Refusal` (400, 413, 417, 421, 431)."""
         memo = self._blocks[http11]
-        fields = memo.known.get(block)
-        if fields is not None:
-            fields.repeats = True
-            return fields
-        fields = self._read_fields(block, http11=http11)
+        block = memo.known.get(text)
+        if block is not None:
+            block.repeats = True
+            return block
+        lines = text.split(b"\r\n")
+        if lines.pop():
+            raise Refusal(400, "bad_field", "A header line does not end with CRLF.")
+        if len(lines) > self._limits.fields:
+            raise Refusal(431, "too_many_fields", "Too many header fields.")
+        known_lines = self._field_lines.known
+        is_new = False
+        speaking = []
+        for line in lines:
+            known = known_lines.get(line)
+            if known is None:
+                is_new = True
+                known = self._read_field(line)
+            if known is not BORING:
+                speaking.append(line)
+        key = tuple(speaking)
+        fields = self._meanings[http11].known.get(key)
+        if fields is None:
+            fields = self._understand(speaking, http11=http11)
+            if len(text) <= self._limits.memo_head_bytes:
+                self._meanings[http11].offer(key, fields)
+        block = Block(lines, fields)
         # A block with a line that is new cannot be one that repeats.
-        if fields.repeats and len(block) <= self._limits.memo_head_bytes:
-            fields.repeats = False
-            memo.offer(block, fields)
-        return fields
+        if not is_new and len(text) <= self._limits.memo_head_bytes:
+            memo.offer(text, block)
+        return block
 
     def check_part(self, part: bytes) -> None:
         """Refuse the beginning of a head as soon as no continuation could make it valid.
@@ -158,55 +186,37 @@ class Grammar:
         if len(part) > self._limits.head_bytes:
             raise Refusal(431, "head_too_large", "The header section is too large.")
 
-    def _read_fields(self, block: bytes, *, http11: bool) -> Fields:
-        lines = block.split(b"\r\n")
-        if lines.pop():
-            raise Refusal(400, "bad_field", "A header line does not end with CRLF.")
-        if len(lines) > self._limits.fields:
-            raise Refusal(431, "too_many_fields", "Too many header fields.")
-        first: dict[bytes, bytes] = {}
-        dropped = is_new = False
-        known_lines = self._field_lines.known
-        for line in lines:
-            known = known_lines.get(line)
-            if known is None:
-                known = self._read_field(line)
-                is_new = True
-            name, value, is_dropped = known
-            if name:
-                if name in first:
-                    if name not in LISTS:
-                        raise Refusal(400, "repeated_field", "A header field is there twice.")
-                    value = first[name] + b", " + value
-                first[name] = value
-            dropped = dropped or is_dropped
-        fields = Fields(lines, first, http11=http11)
-        fields.repeats = not is_new
-        if first.get(b"host") not in self._good_hosts:
-            self._check_host(first.get(b"host"))
-        if not DECIDING.isdisjoint(first):
-            self._decide(fields, http11=http11)
-        if dropped or fields.hop_by_hop:
-            fields.passed = [line for line in lines if self._is_passed(line, fields.hop_by_hop)]
-        return fields
-
     def _read_field(self, line: bytes) -> FieldLine:
-        """Read one header line; the name is empty when the surface does not read the field."""
+        """Read one header line. Raises `Refusal` (400)."""
         match = FIELD_LINE.fullmatch(line)
         if match is None:
             raise Refusal(400, "bad_field", "A header line breaks the grammar of RFC 9112.")
-        raw, value = match.groups()
-        name = raw.lower()
-        # WSGI and CGI cannot tell `x_forwarded_for` from `x-forwarded-for`.
-        is_dropped = name in DROPPED or b"_" in name
-        known = (name if name in READ else b"", value.rstrip(b" \t"), is_dropped)
+        name = match.group(1).lower()
+        known = BORING
+        if name in READ or not is_passed_on(line, NOTHING):
+            known = (name, match.group(2).rstrip(b" \t"))
         if len(line) <= self._limits.memo_line_bytes:
             self._field_lines.offer(line, known)
         return known
 
-    def _is_passed(self, line: bytes, hop_by_hop: frozenset[bytes]) -> bool:
-        name = line.partition(b":")[0].lower()
-        return name not in DROPPED and b"_" not in name and name not in hop_by_hop
+    def _understand(self, lines: list[bytes], *, http11: bool) -> Fields:
+        """Read what the lines mean together. Raises `Refusal` (400, 413, 417, 421)."""
+        first: dict[bytes, bytes] = {}
+        drops = False
+        for line in lines:
+            name, value = self._field_lines.known.get(line) or self._read_field(line)
+            drops = drops or not is_passed_on(line, NOTHING)
+            if name in first and name in READ:
+                if name not in LISTS:
+                    raise Refusal(400, "repeated_field", "A header field is there twice.")
+                value = first[name] + b", " + value
+            first[name] = value
+        fields = Fields(first, http11=http11, drops=drops)
+        if first.get(b"host") not in self._good_hosts:
+            self._check_host(first.get(b"host"))
+        if not DECIDING.isdisjoint(first):
+            self._decide(fields, http11=http11)
+        return fields
 
     def _decide(self, fields: Fields, *, http11: bool) -> None:
         """Read the fields that make a request more than a plain one."""
@@ -228,6 +238,7 @@ class Grammar:
             and not fields.upgrade
             and not fields.is_conditional
             and expected is None
+            and b"via" not in first
         )
 
     def _check_host(self, host: bytes | None) -> None:
@@ -246,6 +257,8 @@ class Grammar:
         if named & NEVER_HOP_BY_HOP:
             raise Refusal(400, "bad_connection", "Connection names an end-to-end field.")
         fields.hop_by_hop = named
+        # Connection itself is dropped, so `drops` holds already; a meaning is shared by requests
+        # whose other lines may be among those it names.
         fields.keep_alive = b"close" not in named and (http11 or b"keep-alive" in named)
         upgrade = fields.first.get(b"upgrade", b"")
         # HTTP/2 by upgrade would open a second grammar behind our back (h2c smuggling).

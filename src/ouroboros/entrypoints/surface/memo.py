@@ -7,22 +7,23 @@ keys that never repeat would otherwise cost an insertion and the upkeep of dead 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
 
 class Memo(Generic[Value]):
-    """Values by the exact bytes they were made from. `known` is read directly on hot paths."""
+    """Values by what they were made from, byte for byte. `known` is read directly on hot paths."""
 
     __slots__ = ("_entries", "_seen", "known")
 
     def __init__(self, entries: int) -> None:
         self._entries = entries
         self._seen: set[int] = set()
-        self.known: dict[bytes, Value] = {}
+        self.known: dict[Hashable, Value] = {}
 
-    def offer(self, key: bytes, value: Value) -> None:
+    def offer(self, key: Hashable, value: Value) -> None:
         """Keep the value when this key was offered before; forget everything when full."""
         mark = hash(key)
         if mark not in self._seen:

@@ -52,7 +52,7 @@ def send(client: Client, answer: Answer, request: Request, view: View, head: byt
         answer.fixed
         and keep
         and request.http11
-        and request.fields.repeats
+        and request.block.repeats
         and not request.fields.length
     ):
         surface.remember(head, (answer.status, lines, answer.body), answer.body)
