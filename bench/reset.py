@@ -122,7 +122,6 @@ class Bench:
         """Build the template and a standby; returns the size in MB."""
         self.world.seed_file(size.name, size.text)
         self.world.reset(size.slot, seed(size.name))
-        self.world.settle()
         if for_peers:
             size.dump = self.directory / f"{size.name}.dump.sql"
             self._psql_tool("pg_dump", size.slot.database.name, size.dump)
@@ -143,7 +142,16 @@ class Bench:
         if report.path != "swap":
             raise SystemExit(f"no standby was ready: {report.path}")
         self._note("ours", size, clients, took, watch.worst_ms)
-        self.world.settle()
+        self.replenish()
+
+    def replenish(self) -> None:
+        """Do the worker's part until every slot has its standby; checks of seeds are left out."""
+        while True:
+            pool = self.world.databases.pool()
+            ready = all(slot["standby"]["ready_for_same"] for slot in pool["slots"])
+            if ready and not pool["to_be_dropped"]:
+                return
+            self.world.databases.maintain()
 
     def peer(self, size: Size, clients: int) -> None:
         """Drop the schema and load the seed."""
@@ -296,10 +304,12 @@ def main() -> None:
         with fresh_control_database(cluster) as dsn:
             bench = Bench(make_world(cluster, dsn, Path(directory)), Path(directory))
             try:
+                bench.world.databases.recover()
                 sizes = _sizes(bench.world, quick)
                 for size in sizes:
                     megabytes = bench.prepare(size, for_peers=not (quick and size.name == "1gb"))
                     print(f"{size.name}: {megabytes:.0f} MB", file=sys.stderr, flush=True)
+                bench.replenish()
                 _run(bench, sizes, rounds, quick=quick)
             finally:
                 bench.world.control.close()

@@ -191,3 +191,19 @@ def test_a_row_of_copy_reads_back_as_it_was(cluster, text):
         (line,) = [bytes(chunk) for chunk in copy]
     assert read_copy_row(line) == (b"k", (text, None))
     assert isinstance(connection, psycopg.Connection)
+
+
+def test_a_slow_seed_is_checked_later_by_the_worker(world, monkeypatch):
+    from ouroboros.services.databases import templates
+
+    monkeypatch.setattr(templates, "_CHECK_AT_ONCE_S", 0.0)
+    dice = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, random());"
+    world.seed_file("dice", dice)
+    for version in ("v1", "dice"):
+        assert world.reset(world.slot, seed(version)).details["not_deterministic"] == []
+    world.settle()
+    found = {
+        each["source"]["version"]: each["not_deterministic"]
+        for each in world.databases.pool()["templates"]
+    }
+    assert found["v1"] == [] and found["dice"] == ["public.t.v"]

@@ -125,8 +125,10 @@ def check_again(bench: Workbench, template: DatabaseRecord) -> list[str] | None:
             return None
         workshop = bench.workshop(connection)
         try:
-            first = workshop.build(file)
-            return _differing_columns(workshop, file, first)
+            second = workshop.build(file, date_differs_in(datetime.now(UTC)))
+            if second.whole == template.mark.fingerprint:
+                return []
+            return _differing_columns(workshop, file, workshop.build(file))
         finally:
             workshop.clear()
 
