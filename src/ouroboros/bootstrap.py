@@ -83,7 +83,13 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
     web_roots = WebRoots(settings.state_dir)
     databases = SlotDatabases(control, access, settings, runner)
     backends = Backends(
-        runtime, databases, slots, web_roots, layout, provide_tools(layout, environ)
+        runtime,
+        databases,
+        slots,
+        web_roots,
+        layout,
+        provide_tools(layout, environ),
+        float(settings.ready_time_limit_s),
     )
     return Installation(
         settings=settings,

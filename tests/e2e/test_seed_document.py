@@ -73,10 +73,10 @@ CHECKS = {
 @pytest.fixture(scope="module")
 def snapshot_version(published) -> str:
     taken = published.instance.ouroboros(
-        "db", "snapshot", "--slot", "preview-2", "--name", "after-reservations"
+        "db", "snapshot", "--slot", "preview-1", "--name", "after-the-page"
     )
     assert taken.status == 0, taken
-    return "after-reservations"
+    return "after-the-page"
 
 
 def test_the_document_is_the_customers_and_holds_its_commands():

@@ -124,7 +124,7 @@ class Worker:
                 if self._at.runtime.status(slot).state == "stopped" and self._at.backends.live(
                     slot
                 ):
-                    self._at.backends.start(slot)
+                    self._at.backends.begin_start(slot)
             except PreviewError as error:
                 _log.error("backend not started", slot=slot.id, error=str(error))
 

@@ -5,6 +5,7 @@ it is not started.
 """
 
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,14 @@ from ouroboros.adapters.release_files import read_release
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.domain.application import Backend, fill
 from ouroboros.domain.database_url import require_own_database
-from ouroboros.domain.errors import Refused, Unhealthy
+from ouroboros.domain.errors import Failed, Refused, TimedOut, Unhealthy
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.environment import backend_environment, base_environment
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, BackendSpec, BackendStatus
 from ouroboros.services.databases import SlotDatabases
 
+_POLL_S = 0.05
 LAUNCHERS = Path(__file__).resolve().parents[1] / "adapters" / "launchers"
 
 
@@ -50,6 +52,7 @@ class Backends:
     web_roots: WebRoots
     layout: Layout
     tools_path: str
+    ready_limit_s: float
 
     def environment(self, slot: Slot, worktree: Path, run_id: str, commit: str) -> dict[str, str]:
         """The environment of the slot's backend and migrations (CONTRACT)."""
@@ -92,14 +95,23 @@ class Backends:
         return None if release is None else released_backend(release, read_release(release))
 
     def start(self, slot: Slot) -> dict[str, Any]:
-        """Start the live release's backend; no error when it runs. Raises `nothing_published`."""
-        return self._described(slot, self.runtime.start(slot, self._live_spec(slot)))
+        """Start the live release's backend and wait until it is healthy; no error when it runs.
+
+        Raises `nothing_published`, `backend_start_failed`, `backend_not_ready`.
+        """
+        self.begin_start(slot)
+        return self._ready(slot)
+
+    def begin_start(self, slot: Slot) -> None:
+        """Start the live release's backend without waiting for it; raises `nothing_published`."""
+        self.runtime.start(slot, self._live_spec(slot))
 
     def restart(self, slot: Slot) -> dict[str, Any]:
-        """Restart the live release's backend; raises `nothing_published`."""
+        """Restart the live release's backend and wait until it is healthy; raises as `start`."""
         spec = self._live_spec(slot)
         self.runtime.stop(slot, spec.fence)
-        return self._described(slot, self.runtime.start(slot, spec))
+        self.runtime.start(slot, spec)
+        return self._ready(slot)
 
     def stop(self, slot: Slot) -> dict[str, Any]:
         """Stop everything of the slot's backend; no error when it is stopped."""
@@ -123,6 +135,30 @@ class Backends:
             )
         return described
 
+    def _ready(self, slot: Slot) -> dict[str, Any]:
+        """Wait until the backend is healthy, or cannot become so."""
+        deadline = time.monotonic() + self.ready_limit_s
+        while True:
+            described = self.status(slot)
+            if described["health"] == "ok":
+                return described
+            hint = f"the backend's log: {described['log_file']}"
+            if described["state"] == "failed":
+                raise Failed(
+                    "backend_start_failed",
+                    f"the backend of {slot.id} ended at start: {described['last_exit']}",
+                    hint,
+                    described,
+                )
+            if time.monotonic() > deadline:
+                raise TimedOut(
+                    "backend_not_ready",
+                    f"the backend of {slot.id} is not healthy after {self.ready_limit_s:.0f} s",
+                    hint,
+                    described,
+                )
+            time.sleep(_POLL_S)
+
     def _live_spec(self, slot: Slot) -> BackendSpec:
         released = self.live(slot)
         if released is None:
@@ -138,14 +174,14 @@ class Backends:
     def _described(self, slot: Slot, status: BackendStatus) -> dict[str, Any]:
         released = self.live(slot)
         health = "stopped"
-        if status.state == "running":
+        if status.state in ("running", "starting"):
             path = released.backend.health if released else "/health"
             answer = ask(slot.api_port, path, time_limit_s=3.0)
             health = "ok" if answer.status == 200 else f"{answer.status or answer.body}"
         return {
             "slot_id": slot.id,
             "state": status.state,
-            "running": status.state == "running",
+            "running": status.state in ("running", "starting"),
             "pid": status.pid,
             "port": slot.api_port,
             "url": slot.backend_url,

@@ -1,5 +1,6 @@
 """Reading the slots: the list that people, workers and the dashboard look at, and slot locks."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,8 @@ _RESETS = """
 _TRY_WORK = "SELECT pg_try_advisory_lock(%(space)s, %(number)s) AS locked"
 _END_WORK = "SELECT pg_advisory_unlock(%(space)s, %(number)s)"
 _WORK_SPACE = 0x0B0B
+_WORK_WAIT_S = 60.0
+_WORK_POLL_S = 0.05
 
 
 class SlotReader:
@@ -80,24 +83,37 @@ class SlotReader:
 
     @contextmanager
     def exclusive_work(self, slot: Slot) -> Iterator[None]:
-        """Let one process at a time empty, reset or migrate a slot; raises `slot_busy`.
+        """Let one process at a time empty, reset or migrate a slot; raises `slot_busy` after 60 s.
 
-        A session lock of PostgreSQL: a process that dies gives it back by dying.
+        A session lock of PostgreSQL: a process that dies gives it back by dying. Whoever waits
+        holds no connection meanwhile, so many may wait.
         """
-        key = {"space": _WORK_SPACE, "number": slot.number}
-        with control(self._pool) as db:
-            row = db.execute(_TRY_WORK, key).fetchone()
-            if row is None or not row["locked"]:
+        deadline = time.monotonic() + _WORK_WAIT_S
+        while True:
+            with self._try_work(slot) as mine:
+                if mine:
+                    yield
+                    return
+            if time.monotonic() > deadline:
                 raise Refused(
                     "slot_busy",
                     f"another command is resetting or migrating {slot.id}",
                     "try again when it is done; ouroboros status shows it",
                     {"slot_id": slot.id},
                 )
+            time.sleep(_WORK_POLL_S)
+
+    @contextmanager
+    def _try_work(self, slot: Slot) -> Iterator[bool]:
+        key = {"space": _WORK_SPACE, "number": slot.number}
+        with control(self._pool) as db:
+            row = db.execute(_TRY_WORK, key).fetchone()
+            mine = bool(row and row["locked"])
             try:
-                yield
+                yield mine
             finally:
-                db.execute(_END_WORK, key)
+                if mine:
+                    db.execute(_END_WORK, key)
 
 
 def _present(slot: Slot, row: dict[str, Any]) -> dict[str, Any]:
