@@ -4,7 +4,7 @@ Each turn runs every server once for a few seconds, so that a busy moment of the
 of them; the table holds medians over the turns. One process each: one nginx worker, one surface;
 Caddy uses what it wants. Needs nginx, caddy and wrk (Debian: nginx-light, caddy, wrk).
 
-Usage: bench/surface.py [--rounds 5] [--seconds 2] [--only NAME[,NAME]] [--output DIRECTORY]
+Usage: bench/surface.py [--rounds 5] [--seconds 2] [--only "NAME;NAME"] [--output DIRECTORY]
 """
 
 import argparse
@@ -366,7 +366,7 @@ def main() -> int:
         if not shutil.which(tool):
             print(f"not run: {tool} is not installed (Debian: nginx-light, wrk)")
             return 0
-    wanted = [part for part in options.only.split(",") if part]
+    wanted = [part for part in options.only.split(";") if part]
     with tempfile.TemporaryDirectory(prefix="surface-bench-") as directory:
         base = Path(directory)
         base.chmod(0o755)

@@ -98,6 +98,10 @@ def test_a_gigabyte_through_the_proxy_costs_no_memory(web, direction):
 
     def serve():
         connection, _ = listener.accept()
+        with connection:
+            exchange(connection)
+
+    def exchange(connection):
         head = b""
         while b"\r\n\r\n" not in head:
             head += connection.recv(65536)

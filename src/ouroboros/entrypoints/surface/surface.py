@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from ouroboros.entrypoints.surface.accesslog import AccessLog
 from ouroboros.entrypoints.surface.answer import REASONS, Answer
-from ouroboros.entrypoints.surface.client import IDLE, TUNNEL, Client
+from ouroboros.entrypoints.surface.client import ENDED, IDLE, TUNNEL, Client
 from ouroboros.entrypoints.surface.deadlines import Deadlines
 from ouroboros.entrypoints.surface.exchange import Exchange
 from ouroboros.entrypoints.surface.forward import Gateway
@@ -32,6 +32,7 @@ from ouroboros.entrypoints.surface.view import Source, View
 from ouroboros.entrypoints.surface.watch import Watch
 
 TICK_S = 0.5
+CHECKED_AT_ONCE = 64
 # A prepared answer (status, lines, body), or a request that goes to the backend.
 Ready = tuple[int, bytes, bytes] | Request
 BADGE_PREFIX = b"/__preview/"
@@ -195,8 +196,16 @@ class Surface:
         self.pool.tick()
         if self.log is not None:
             self.log.flush()
-        for client in list(self.clients):
-            self.deadlines.check(client, self.now)
+        self._check_some(list(self.clients), 0)
+
+    def _check_some(self, clients: list[Client], start: int) -> None:
+        """Look at a slice of the clients, and let requests be answered before the next one."""
+        stop = start + CHECKED_AT_ONCE
+        for client in clients[start:stop]:
+            if client.phase != ENDED:
+                self.deadlines.check(client, self.now)
+        if stop < len(clients):
+            self.loop.call_soon(self._check_some, clients, stop)
 
     def begin_drain(self) -> None:
         """No new connection is taken; answers now say that the connection closes."""
