@@ -300,8 +300,11 @@ def stop(server: Server) -> None:
 
 def report(results: dict[str, dict[str, list[dict[str, float]]]], size: dict[str, float]) -> str:
     names = list(next(iter(results.values())))
-    lines = ["| case | " + " | ".join(names) + " | surface / nginx | p99, ms: nginx, surface "
-             "| CPU, µs a request: nginx, surface |", "|---|" + "---:|" * (len(names) + 3)]  # fmt: skip
+    lines = [
+        "| case | " + " | ".join(names) + " | surface / nginx | p99, ms: nginx, surface "
+        "| CPU, µs a request: nginx, surface |",
+        "|---|" + "---:|" * (len(names) + 3),
+    ]
     for case, by_server in results.items():
 
         def mid(server: str, key: str, by_server=by_server) -> float:

@@ -4,7 +4,8 @@
 Usage: run-web-surface.py --root infra/web-preview-1 --port 3101 --api-target http://127.0.0.1:8101
 """
 
-# ruff: noqa: PTH - pathlib would be loaded for two paths
+# pathlib would be loaded for these few paths alone.
+# ruff: noqa: PTH112, PTH118, PTH120, PTH208
 import os
 import sys
 

@@ -6,7 +6,6 @@ import shutil
 import threading
 
 import pytest
-
 from tests.surface.support import OK, running_surface
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

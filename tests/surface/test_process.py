@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from pathlib import Path
 
 import pytest
 from tests.surface.support import CHECKOUT, INDEX, OK, RawBackend, read_answer
@@ -267,7 +268,7 @@ def test_the_log_is_one_escaped_line_an_answer_and_metrics_are_on_a_private_sock
                 client.sendall(b"GET /?q=1 HTTP/1.1\r\nHost: localhost\r\nReferer: a\"\xe9b\r\n"
                                b"User-Agent: me\r\n\r\n")  # fmt: skip
                 client.recv(4096)
-        assert os.stat(control).st_mode & 0o077 == 0
+        assert control.stat().st_mode & 0o077 == 0
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(control))
             client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
@@ -289,7 +290,6 @@ def test_the_start_and_the_idle_size_stay_small(web):
     web.publish("one", {"index.html": INDEX})
     with started(web.root) as process:
         process.get()
-        status = f"/proc/{process.process.pid}/status"
-        with open(status, encoding="ascii") as file:
-            rss = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+        status = Path(f"/proc/{process.process.pid}/status").read_text(encoding="ascii")
+        rss = int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
         assert rss < 32 * 1024

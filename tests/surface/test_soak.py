@@ -8,6 +8,7 @@ import socket
 import statistics
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.surface.support import INDEX, OK, RawBackend, read_answer, running_surface
@@ -20,8 +21,8 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def resident_mb(pid: int) -> float:
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) / 1024
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
 
 
 def ask(client: socket.socket) -> float:
