@@ -101,7 +101,9 @@ def test_a_state_page_gives_way_to_the_preview_by_itself(web, page):
         page.goto(f"http://127.0.0.1:{surface.port}/tools/12")
         assert "being built" in page.title()
         threading.Timer(0.2, lambda: web.publish("one", {"index.html": APP})).start()
-        page.wait_for_function("document.title === 'app'", timeout=10_000)
+        # Not wait_for_function: the page's own policy forbids evaluating text.
+        page.wait_for_selector("#where", state="attached", timeout=10_000)
+        assert page.title() == "app"
         page.goto("about:blank")
 
 
