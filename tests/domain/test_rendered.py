@@ -1,0 +1,108 @@
+"""Rendered files and documented tables say what the slot module says."""
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from ouroboros.domain.slot import make_pool
+from ouroboros.plans.infrastructure import render_caddyfile, render_infrastructure
+
+HOME = Path(__file__).resolve().parents[2]
+POOL = make_pool(domain="example.com")
+CADDY = shutil.which("caddy")
+
+
+@pytest.mark.parametrize(("path", "text"), render_infrastructure(POOL, 8088).items())
+def test_a_committed_file_is_what_is_rendered(path, text):
+    assert (HOME / path).read_text(encoding="utf-8") == text, "run: ouroboros render"
+
+
+def test_the_slot_table_of_the_contract_is_the_slot_modules():
+    text = (HOME / "docs/fullstack-preview-slot-runtime-contract.md").read_text("utf-8")
+    for slot in POOL:
+        row = (
+            f"| `{slot.id}` | `{slot.alias}` | `{slot.host_name}` | {slot.web_port} "
+            f"| {slot.api_port} | `{slot.database.name}` | `{slot.web_unit}` "
+            f"| `{slot.backend_unit}` | `{slot.web_root}` |"
+        )
+        assert row in text
+
+
+def test_every_setting_is_documented_and_every_documented_setting_is_one():
+    import re
+
+    source = (HOME / "src/ouroboros/settings.py").read_text("utf-8")
+    known = set(re.findall(r'"(OUROBOROS_[A-Z_]+|SLOT_IDS_CSV)"', source))
+    table = (HOME / "docs/configuration.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| `(OUROBOROS_[A-Z_]+|SLOT_IDS_CSV)`", table, re.MULTILINE))
+    assert documented == known
+
+
+@pytest.mark.skipif(CADDY is None, reason="there is no Caddy on this machine")
+def test_caddy_routes_each_host_to_its_own_surface_and_no_other(tmp_path):
+    """The real Caddy with the rendered file: by host name, unknown hosts 421."""
+    servers = [HTTPServer(("127.0.0.1", 0), answering(str(number))) for number in (1, 2)]
+    for server in servers:
+        Thread(target=server.serve_forever, daemon=True).start()
+    port = free_port()
+    text = render_caddyfile(make_pool("preview-1,preview-2", "example.com"), port)
+    for number, server in enumerate(servers, start=1):
+        text = text.replace(f"127.0.0.1:{3100 + number}", f"127.0.0.1:{server.server_port}")
+    file = tmp_path / "Caddyfile"
+    file.write_text(text)
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    argv = [str(CADDY), "run", "--config", str(file), "--adapter", "caddyfile"]
+    with subprocess.Popen(argv, env=environment, stderr=subprocess.DEVNULL) as caddy:
+        try:
+            assert asked(port, "preview1.example.com") == (200, "1")
+            assert asked(port, "preview2.example.com") == (200, "2")
+            assert asked(port, "preview3.example.com")[0] == 421
+            assert asked(port, "evil.example")[0] == 421
+        finally:
+            caddy.terminate()
+            caddy.wait(10)
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def answering(text: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    return Handler
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def asked(port: int, host: str) -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": host})
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, ""
+        except OSError:
+            assert time.monotonic() < deadline, "Caddy does not answer"
+            time.sleep(0.05)
