@@ -1,5 +1,6 @@
 """Fixtures for the databases of slots: a facade over a real cluster, and seeds to reset to."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 from tests.postgres import PlainRunner, TestCluster, fresh_control_database
 
+from ouroboros.adapters.cluster.catalog import read_catalog
 from ouroboros.adapters.control.connection import ControlPool, open_pool
 from ouroboros.domain.reset import Source, Strategy
 from ouroboros.domain.slot import Slot
@@ -112,9 +114,15 @@ class World:
             if name.startswith(("app_preview_", "ouroboros_tpl_", "ouroboros_loader"))
         }
 
-    def drop_everything(self) -> None:
+    def drop_everything(self, *, but_templates_of: tuple[str, ...] = ()) -> None:
+        """Drop all databases of ours; templates of the given seed texts may stay."""
+        kept = {hashlib.sha256(text.encode()).hexdigest() for text in but_templates_of}
         with self.cluster.superuser() as connection:
+            catalog = read_catalog(connection)
             for name in self.ours():
+                mark = catalog[name].mark
+                if catalog[name].usable_template and mark and mark.content in kept:
+                    continue
                 connection.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
                 connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -137,9 +145,12 @@ def make_world(cluster: TestCluster, control_dsn: str, directory: Path) -> World
 
 @pytest.fixture
 def world(cluster: TestCluster, control_dsn: str, tmp_path: Path) -> Iterator[World]:
-    """A fresh control plane over the session's cluster, with nothing of slots in it."""
+    """A fresh control plane over the session's cluster, with nothing of slots in it.
+
+    Templates of v1 and v2 may be there from another test, which saves building them each time.
+    """
     made = make_world(cluster, control_dsn, tmp_path)
-    made.drop_everything()
+    made.drop_everything(but_templates_of=(V1, V2))
     try:
         yield made
     finally:

@@ -120,10 +120,9 @@ def test_a_session_without_its_slot_cannot_hold_the_slots_lock_for_ever(world):
 
 
 def test_a_reset_that_builds_for_long_is_not_taken_for_one_that_died(world):
-    from dataclasses import replace as changed
-
+    world.drop_everything()
     world.databases.recover()
-    worker = make_world(changed(world.cluster), world.control_dsn, world.settings.seeds_dir.parent)
+    worker = make_world(world.cluster, world.control_dsn, world.settings.seeds_dir.parent)
     try:
         with armed("build.loaded", lambda _: worker.settle()):
             report = world.reset(world.slot, seed("v1"))
@@ -213,8 +212,8 @@ def test_a_thousand_resets_are_a_thousand_equal_states(world):
     thousand_resets(world, 1000)
 
 
-def test_thirty_resets_with_writes_between_are_thirty_equal_states(world):
-    thousand_resets(world, 30)
+def test_resets_with_writes_between_are_equal_states(world):
+    thousand_resets(world, 12)
 
 
 def thousand_resets(world, count: int) -> None:

@@ -22,6 +22,7 @@ def test_recovery_gives_every_slot_an_empty_database(world):
 
 
 def test_the_first_reset_builds_the_next_clones_and_one_with_a_standby_swaps(world):
+    world.drop_everything()
     first = world.reset(world.slot, seed("v1"), run_id="r-1")
     assert first.path is ResetPath.BUILD
     assert world.query(world.slot, "SELECT name FROM tools ORDER BY id") == [
@@ -97,6 +98,7 @@ def test_a_missing_version_is_refused_before_anything_is_touched(world):
 
 
 def test_a_dry_run_tells_what_would_happen(world):
+    world.drop_everything()
     told = world.databases.check(seed("v1"))
     assert told["would_build"] and told["fingerprint"] is None
     report = world.reset(world.slot, seed("v1"))
