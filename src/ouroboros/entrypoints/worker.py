@@ -23,6 +23,7 @@ from ouroboros.bootstrap import Installation, compose
 from ouroboros.domain.errors import PreviewError, Refused
 from ouroboros.domain.lease import LeaseState
 from ouroboros.domain.publish import Publish
+from ouroboros.entrypoints.surface.precompress import precompress
 from ouroboros.services.publish.pipeline import run_publish
 from ouroboros.services.publish.work import Watch, Work
 from ouroboros.settings import read_settings
@@ -112,6 +113,7 @@ class Worker:
             log,
             watch,
             at.environ,
+            precompress,
         )
 
     def _start_backends(self) -> None:

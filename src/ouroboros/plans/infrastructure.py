@@ -66,7 +66,6 @@ def render_caddyfile(pool: SlotPool, port: int) -> str:
     return f"""{_NOTICE}{{
 	admin off
 	auto_https off
-	persist_config off
 }}
 {hosts}
 http://:{port} {{

@@ -30,7 +30,7 @@ def build_frontend(work: Work) -> dict[str, Any]:
     work.log.line(f"slot_backend_url={work.publish.slot.backend_url}")
     if not reused:
         _build(work, frontend)
-        _keep(work.source / frontend.dir / frontend.output, kept)
+        _keep(work, work.source / frontend.dir / frontend.output, kept)
     else:
         work.log.line(f"unchanged: reusing the build {key[:12]}")
     files, size = copy_built_files(kept, work.release / "web")
@@ -92,9 +92,10 @@ def _build_key(work: Work, frontend: Frontend) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _keep(built: Path, kept: Path) -> None:
+def _keep(work: Work, built: Path, kept: Path) -> None:
     draft = kept.with_name(f"{kept.name}.draft")
     copy_built_files(built, draft)
+    work.log.line(f"{work.precompress(str(draft))} files compressed")
     remove_tree(kept)
     draft.rename(kept)
     builds = sorted(

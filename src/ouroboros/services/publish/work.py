@@ -5,7 +5,7 @@ lease, and keeps checking while the command runs.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +92,8 @@ class Work:
     log: PublishLog
     watch: Watch
     environ: Mapping[str, str]
+    precompress: Callable[[str], int]
+    """Gives the files of a directory their compressed siblings, as the surface serves them."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the steps before found, by the step's name; also from before a crash."""
     _application: Application | None = None
