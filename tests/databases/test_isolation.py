@@ -4,6 +4,9 @@ import psycopg
 import pytest
 from tests.databases.conftest import V1, seed
 
+from ouroboros.adapters.cluster.loading import load_file
+from ouroboros.adapters.cluster.locks import Lock, holding
+from ouroboros.adapters.cluster.seed_files import read_file
 from ouroboros.domain.errors import Failed
 
 
@@ -130,19 +133,39 @@ ESCAPES = {
 }
 
 
+@pytest.fixture(scope="module")
+def workshop(shared_world):
+    """An empty state in the workshop, open for the loader; a seed that fails leaves it empty."""
+    bench = shared_world.databases._bench
+    with bench.own("test") as connection, holding(connection, Lock.WORKSHOP, 0, 10):
+        made = bench.workshop(connection)
+        made.build(None)
+        yield made
+        made.clear()
+
+
 @pytest.mark.parametrize("way", sorted(ESCAPES))
-def test_a_seed_cannot_leave_its_database_or_become_another_role(shared_world, way, tmp_path):
-    world = shared_world
+def test_a_seed_cannot_leave_its_database_or_become_another_role(
+    shared_world, workshop, way, tmp_path
+):
     canary = tmp_path / "canary"
     tmp_path.chmod(0o777)
-    text = "SELECT 1;\n" + ESCAPES[way].format(canary=canary)
-    source = world.seed_file(f"escape-{way}", text)
-    before = world.ours()
+    file = tmp_path / f"{way}.sql"
+    file.write_text("SELECT 1;\n" + ESCAPES[way].format(canary=canary))
+    before = shared_world.ours()
     with pytest.raises(Failed) as failed:
-        world.reset(world.slot, source)
+        load_file(
+            workshop.access,
+            workshop.programs,
+            workshop.runner,
+            read_file(file),
+            scratch_dir=tmp_path / "scratch",
+            time_zone="UTC",
+            time_limit_s=30,
+        )
     assert failed.value.code == "seed_failed", failed.value
     assert not canary.exists()
-    assert world.ours() == before
+    assert shared_world.ours() == before
 
 
 def test_a_seed_that_spoils_the_loader_does_not_spoil_the_next_build(world):

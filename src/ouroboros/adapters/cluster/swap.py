@@ -81,7 +81,7 @@ def close_and_empty(connection: Connection[Any], name: str) -> int:
                 "end them: superusers have no business in a slot's database",
             )
         time.sleep(pause_s)
-        pause_s = min(pause_s * 2, 0.02)
+        pause_s = min(pause_s * 2, 0.004)
 
 
 def swap_into_place(connection: Connection[Any], swap: Swap, *, replaces: bool) -> None:
