@@ -21,6 +21,7 @@ import psycopg
 
 from ouroboros.adapters.cluster.access import ClusterAccess
 from ouroboros.adapters.cluster.binaries import find_binaries
+from ouroboros.adapters.cluster.os_user import become, choose_os_user, give_to
 from ouroboros.domain.command import Command
 from ouroboros.domain.errors import Failed, Refused, TimedOut
 from ouroboros.plans.postgres_config import (
@@ -52,6 +53,11 @@ class EmbeddedServer:
     """The OS user it runs as; None: the user that we are."""
 
     @property
+    def places(self) -> tuple[Path, ...]:
+        """What its OS user must be able to reach."""
+        return (self.data_dir, self.socket_dir, self.config_dir, self.bin_dir)
+
+    @property
     def access(self) -> ClusterAccess:
         """How to connect to it."""
         return ClusterAccess(str(self.socket_dir), _PORT, self.secrets_dir)
@@ -70,7 +76,7 @@ def plan_server(settings: Settings) -> EmbeddedServer:
         socket_dir=_socket_dir(settings),
         secrets_dir=settings.secrets_dir,
         log_path=settings.log_dir / "postgres.log",
-        os_user=_os_user(),
+        os_user=choose_os_user(),
     )
 
 
@@ -99,7 +105,7 @@ def server_argv(server: EmbeddedServer) -> tuple[str, ...]:
     config = server.config_dir / "postgresql.conf"
     postgres = str(server.bin_dir / "postgres")
     return (
-        *_as_os_user(server),
+        *become(server.os_user, server.places),
         postgres,
         "-D",
         str(server.data_dir),
@@ -159,17 +165,17 @@ def _initdb(server: EmbeddedServer, runner: CommandRunner, durable: bool) -> Non
     draft = server.data_dir.with_name(f"{server.data_dir.name}.initializing")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
-    _give_to_os_user(server, draft)
+    give_to(server.os_user, draft)
     with tempfile.TemporaryDirectory(dir=server.config_dir, prefix="initdb-") as directory:
         password_file = Path(directory) / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(server.access.password(SUPERUSER) + "\n", encoding="ascii")
-        _give_to_os_user(server, Path(directory))
-        _give_to_os_user(server, password_file)
+        give_to(server.os_user, Path(directory))
+        give_to(server.os_user, password_file)
         finished = runner.run(
             Command(
                 argv=(
-                    *_as_os_user(server),
+                    *become(server.os_user, server.places),
                     str(server.bin_dir / "initdb"),
                     "--pgdata",
                     str(draft),
@@ -229,7 +235,7 @@ def _make_socket_dir(server: EmbeddedServer) -> None:
     server.socket_dir.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         server.socket_dir.mkdir(mode=0o700)
-        _give_to_os_user(server, server.socket_dir)
+        give_to(server.os_user, server.socket_dir)
     found = server.socket_dir.lstat()
     owner = os.geteuid() if server.os_user is None else pwd.getpwnam(server.os_user).pw_uid
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner:
@@ -247,66 +253,6 @@ def _socket_dir(settings: Settings) -> Path:
         return wanted
     digest = hashlib.sha256(os.fsencode(settings.state_dir)).hexdigest()[:16]
     return Path("/tmp") / f"ouroboros-{os.geteuid()}-{digest}"  # noqa: S108 - owner is checked
-
-
-def _os_user() -> str | None:
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-    raise Refused(
-        "no_user_for_postgres",
-        "PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody",
-        "run as an ordinary user, or adduser --system postgres",
-    )
-
-
-def _as_os_user(server: EmbeddedServer) -> tuple[str, ...]:
-    """The prefix that drops root for the OS user of the server, with no group but its own.
-
-    Below a directory that user may not pass (a checkout in /root), the one capability to search
-    directories is kept instead of opening the directory for everybody (capabilities(7)).
-    """
-    if server.os_user is None:
-        return ()
-    user = pwd.getpwnam(server.os_user)
-    prefix = (
-        "setpriv",
-        f"--reuid={user.pw_uid}",
-        f"--regid={user.pw_gid}",
-        "--clear-groups",
-        "--no-new-privs",
-    )
-    places = (server.data_dir, server.socket_dir, server.config_dir, server.bin_dir)
-    if all(_may_pass(place, user) for place in places):
-        return (*prefix, "--")
-    capability = "+dac_read_search"
-    return (*prefix, f"--inh-caps={capability}", f"--ambient-caps={capability}", "--")
-
-
-def _may_pass(place: Path, user: pwd.struct_passwd) -> bool:
-    """Whether a user with no further groups may search every parent of a place."""
-    for parent in place.resolve().parents:
-        try:
-            found = parent.stat()
-        except FileNotFoundError:
-            continue
-        if found.st_uid == user.pw_uid:
-            bit = stat.S_IXUSR
-        elif found.st_gid == user.pw_gid:
-            bit = stat.S_IXGRP
-        else:
-            bit = stat.S_IXOTH
-        if not found.st_mode & bit:
-            return False
-    return True
-
-
-def _give_to_os_user(server: EmbeddedServer, path: Path) -> None:
-    if server.os_user is not None:
-        user = pwd.getpwnam(server.os_user)
-        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
 def _processes_in(data_dir: Path) -> list[int]:
