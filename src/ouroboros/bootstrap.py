@@ -105,11 +105,11 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         web_roots=web_roots,
         databases=databases,
         backends=backends,
-        allocator=Allocator(leases, slots, databases, runtime, web_roots),
+        allocator=Allocator(leases, slots, databases, runtime, web_roots, layout),
         keeper=Keeper(leases, publishes, runtime, web_roots),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
-        collector=Collector(publishes, layout, settings),
+        collector=Collector(publishes, layout, settings, web_roots),
     )
 
 

@@ -3,8 +3,11 @@
 For readiness gates and smoke checks only: small answers, short limits, no redirects.
 """
 
+import contextlib
 import http.client
 import json
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +27,7 @@ class Answer:
         """The body as JSON, or None when it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 
@@ -43,12 +46,22 @@ def ask(
     sent = dict(headers or {})
     if body is not None:
         sent["Content-Type"] = "application/json"
+    # A limit on each read would let a trickle of bytes go on for ever.
+    alarm = threading.Timer(time_limit_s, _hang_up, (connection,))
     try:
+        connection.connect()
+        alarm.start()
         connection.request(method, path, body=body, headers=sent)
         response = connection.getresponse()
         text = response.read(_BODY_LIMIT_BYTES).decode("utf-8", "replace")
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, text)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         return Answer(0, {}, f"{type(error).__name__}: {error}")
     finally:
+        alarm.cancel()
         connection.close()
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)

@@ -47,13 +47,11 @@ class PublishLog:
         """Write one line of our own, with the time of day (UTC)."""
         self.flush()
         stamp = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
-        self._write(f"[{stamp}] {text}\n".encode())
+        self._write(self._masked(f"[{stamp}] {text}\n".encode("utf-8", "backslashreplace")))
 
     def output(self, chunk: bytes) -> None:
         """Write a chunk of a command's output."""
-        data = self._held + chunk
-        for secret in self._secrets:
-            data = data.replace(secret, _MASK)
+        data = self._masked(self._held + chunk)
         cut = len(data) - self._keep
         if cut > 0:
             self._write(data[:cut])
@@ -66,16 +64,20 @@ class PublishLog:
             self._write(held if held.endswith(b"\n") else held + b"\n")
 
     def tail(self, name: str, lines: int = 20) -> str:
-        """The last lines of a step's part."""
-        with (self._directory / f"{name}.log").open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - 16384))
-            text = file.read().decode("utf-8", "replace")
+        """The last lines of a step's part; empty when it has none."""
+        try:
+            with (self._directory / f"{name}.log").open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - 16384))
+                text = file.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
         return "\n".join(text.splitlines()[-lines:])
 
     def write(self, name: str, text: str) -> None:
         """Write a whole artifact of its own."""
-        (self._directory / name).write_text(text, encoding="utf-8")
+        data = self._masked(text.encode("utf-8", "backslashreplace"))
+        (self._directory / name).write_bytes(data)
 
     def artifact(self, name: str) -> Artifact:
         """The identity of a file as it stands now."""
@@ -85,6 +87,11 @@ class PublishLog:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         media_type = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
         return Artifact(name, media_type, path.stat().st_size, digest, path)
+
+    def _masked(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            data = data.replace(secret, _MASK)
+        return data
 
     def _write(self, data: bytes) -> None:
         names = [PUBLISH_LOG] if self._step is None else [PUBLISH_LOG, f"{self._step}.log"]

@@ -9,27 +9,28 @@ import json
 import os
 import shutil
 import stat
+import uuid
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ouroboros.domain.errors import Failed
+from ouroboros.domain.errors import BadInput, Failed
 
 RELEASE_FILE = "release.json"
 
 
-def copy_built_files(source: Path, target: Path) -> tuple[int, int]:
-    """Copy a build's output; returns the number of files and bytes.
+def copy_built_files(root: Path, relative: str, target: Path) -> tuple[int, int]:
+    """Copy a build's output, `relative` below `root`; returns the number of files and bytes.
 
     Raises `unsafe_build_output` naming the first path that is no regular file or directory, and
     `build_output_missing`. An older `target` is replaced.
     """
     try:
-        top = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:
+        top = open_directory_below(root, relative)
+    except BadInput as error:
         raise Failed(
             "build_output_missing",
-            f"the build left no directory {source.name!r} ({error.strerror})",
+            f"the build left no directory {relative!r}",
             "check [frontend] output in preview.toml",
         ) from error
     remove_tree(target)
@@ -46,6 +47,27 @@ def copy_built_files(source: Path, target: Path) -> tuple[int, int]:
     finally:
         os.close(top)
     return files, size
+
+
+def open_directory_below(root: Path, relative: str) -> int:
+    """Open a directory of branch files without following a link in any part of its path.
+
+    Returns a descriptor to close. Raises `directory_not_found`.
+    """
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    for part in PurePosixPath(relative).parts:
+        try:
+            inside = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+        except OSError as error:
+            raise BadInput(
+                "directory_not_found",
+                f"{relative!r} is no directory of the repository ({error.strerror})",
+                "check the directories in preview.toml; links are not followed",
+            ) from error
+        finally:
+            os.close(descriptor)
+        descriptor = inside
+    return descriptor
 
 
 def write_release(release: Path, document: Mapping[str, Any]) -> None:
@@ -69,11 +91,19 @@ def read_release(release: Path) -> dict[str, Any]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory and what is in it, without following links; may be repeated."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
+    """Remove a directory and what is in it, without following links; may be repeated.
+
+    It is renamed away first, so nobody ever finds half of it, and two may remove it at once.
+    """
+    gone = path.with_name(f".gone-{uuid.uuid4().hex}")
+    try:
+        path.rename(gone)
+    except FileNotFoundError:
+        return
+    if gone.is_dir() and not gone.is_symlink():
+        shutil.rmtree(gone)
+    else:
+        gone.unlink()
 
 
 def _refuse_linked_directories(directory: str, descriptor: int) -> None:

@@ -7,6 +7,7 @@ rename(2), so a reader sees the old or the new one and never something between.
 
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,7 @@ class WebRoots:
     def switch(self, slot: Slot, release: Path) -> None:
         """Serve another release from the next request on."""
         directory = self._made(slot)
-        fresh = directory / ".current.next"
-        fresh.unlink(missing_ok=True)
+        fresh = directory / f".current.{uuid.uuid4().hex}"
         fresh.symlink_to(os.path.relpath(release, directory))
         fresh.replace(directory / "current")
 
@@ -47,7 +47,7 @@ class WebRoots:
 
     def _replace(self, slot: Slot, name: str, document: Mapping[str, Any]) -> None:
         directory = self._made(slot)
-        fresh = directory / f".{name}.next"
+        fresh = directory / f".{name}.{uuid.uuid4().hex}"
         fresh.write_text(json.dumps(document, default=str), encoding="utf-8")
         fresh.replace(directory / name)
 

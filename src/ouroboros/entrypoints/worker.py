@@ -84,16 +84,19 @@ class Worker:
 
     def _publish(self, publish: Publish) -> None:
         """Run one publish to its end, over outages of PostgreSQL."""
-        while not self._stop.is_set():
-            try:
-                state = run_publish(self._work(publish))
-                _log.info("published", publish=publish.publish_id, state=state)
-                break
-            except PreviewError as error:
-                _log.warning("publish interrupted", publish=publish.publish_id, error=str(error))
-                self._stop.wait(_RETRY_S)
-        self._busy.pop(publish.publish_id, None)
-        self._wake.set()
+        try:
+            while not self._stop.is_set():
+                try:
+                    fresh = self._at.publishes.fresh(publish)
+                    state = run_publish(self._work(fresh))
+                    _log.info("published", publish=publish.publish_id, state=state)
+                    break
+                except (PreviewError, OSError) as error:
+                    _log.warning("interrupted", publish=publish.publish_id, error=str(error))
+                    self._stop.wait(_RETRY_S)
+        finally:
+            self._busy.pop(publish.publish_id, None)
+            self._wake.set()
 
     def _work(self, publish: Publish) -> Work:
         at = self._at

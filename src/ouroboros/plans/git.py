@@ -62,7 +62,7 @@ def initialise(mirror: Path, env: Mapping[str, str]) -> Command:
 
 
 def fetch(mirror: Path, repo: str, ref: str, env: Mapping[str, str]) -> Command:
-    """Fetch one ref into `refs/preview/wanted`."""
+    """Fetch a branch or commit into `refs/preview/wanted`; the caller holds the mirror's lock."""
     source = ref if is_commit_id(ref) else f"refs/heads/{ref}"
     argv = (
         "git", *_SAFE, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--force",

@@ -74,7 +74,7 @@ class Backends:
         environment = self.environment(slot, worktree, released.run_id, released.commit_sha)
         values = placeholders(slot, environment)
         environment |= {name: fill(value, values) for name, value in released.backend.env.items()}
-        require_bound(slot, environment)
+        require_bound(slot, environment, self.databases.url(slot).text())
         environment["PREVIEW_NONCE"] = secrets.token_hex(16)
         return BackendSpec(
             argv=resolve_argv(released.backend.start, released.directory, values),
@@ -254,9 +254,18 @@ def resolve_argv(
     return (program, *rest)
 
 
-def require_bound(slot: Slot, environment: Mapping[str, str]) -> None:
-    """Refuse an environment that points at another database than the slot's."""
+def require_bound(slot: Slot, environment: Mapping[str, str], own: str) -> None:
+    """Refuse an environment that points at another database than the slot's.
+
+    `own` is the slot's URL; the same names on another server are another database.
+    """
     require_own_database(slot, environment["DATABASE_URL"])
     for value in environment.values():
         if value.startswith(("postgres:", "postgresql:", "postgresql+")):
             require_own_database(slot, value)
+            if value.partition("://")[2] != own.partition("://")[2]:
+                raise Refused(
+                    "unsafe_database_target",
+                    f"{slot.id} may only use its database where the preview keeps it",
+                    "use {database.url} in [backend.env]",
+                )

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from ouroboros.adapters.control.connection import ControlConnection
+from ouroboros.adapters.control.documents import jsonb
 
 _RECORD = """
     INSERT INTO events (kind, slot_id, run_id, publish_id, fence, details)
@@ -32,6 +31,6 @@ def record_event(
             "run_id": run_id,
             "publish_id": publish_id,
             "fence": fence,
-            "details": Jsonb(dict(details or {})),
+            "details": jsonb(details or {}),
         },
     )

@@ -53,7 +53,10 @@ _EXPIRE = """
     ), ended AS (
         UPDATE runs SET state = 'ended' FROM overdue WHERE runs.run_id = overdue.run_id
     ), stopped AS (
-        UPDATE publishes SET cancel_requested = true FROM overdue
+        UPDATE publishes SET cancel_requested = true,
+            state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
+            finished_at = CASE state WHEN 'queued' THEN clock_timestamp() END
+        FROM overdue
         WHERE publishes.run_id = overdue.run_id AND publishes.state IN ('queued', 'running')
     )
     UPDATE slots s SET lease_state = 'expired', run_id = NULL, leased_at = NULL,

@@ -22,12 +22,23 @@ CLAIM = """
     UPDATE publishes SET state = 'running', started_at = clock_timestamp()
     WHERE publish_id = (
         SELECT p.publish_id FROM publishes p
-        WHERE p.state = 'queued' AND NOT EXISTS (
+        WHERE p.state = 'queued' AND p.slot_id = ANY(%(ids)s) AND NOT EXISTS (
             SELECT 1 FROM publishes r WHERE r.slot_id = p.slot_id AND r.state = 'running')
         ORDER BY p.seq LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING *
 """
-RUNNING = "SELECT * FROM publishes WHERE state = 'running' ORDER BY seq"
+RUNNING = """
+    SELECT * FROM publishes WHERE state = 'running' AND slot_id = ANY(%(ids)s) ORDER BY seq
+"""
+FORGET_OLD_STEPS = """
+    DELETE FROM publish_steps s USING publishes p
+    WHERE p.publish_id = s.publish_id AND p.state = 'running'
+        AND p.pipeline_version <> %(version)s
+"""
+BEGIN_AGAIN = """
+    UPDATE publishes SET state = 'queued', started_at = NULL, pipeline_version = %(version)s
+    WHERE state = 'running' AND pipeline_version <> %(version)s
+"""
 LIVE_LEASE = """
     SELECT 1 FROM slots WHERE slot_id = %(slot_id)s AND fence = %(fence)s
         AND lease_state = 'leased' FOR SHARE

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
 from ouroboros.adapters.control import publish_sql as sql
 from ouroboros.adapters.control.connection import ControlPool, control, transaction
+from ouroboros.adapters.control.documents import jsonb
 from ouroboros.adapters.control.events import record_event
 from ouroboros.adapters.control.leases import stale_fence
 from ouroboros.adapters.publish_log import Artifact
@@ -28,6 +27,7 @@ class PublishStore:
     def __init__(self, pool: ControlPool, slots: SlotPool) -> None:
         self._pool = pool
         self._slots = slots
+        self._of_pool = {"ids": [slot.id for slot in slots], "version": PIPELINE_VERSION}
 
     def queue(self, run_id: str, repo: str, ref: str) -> str:
         """Queue a publish for the slot that the run holds; supersedes the run's older ones.
@@ -64,13 +64,23 @@ class PublishStore:
     def claim(self) -> Publish | None:
         """Take the oldest queued publish whose slot has none running; None when there is none."""
         with transaction(self._pool) as db:
-            row = db.execute(sql.CLAIM).fetchone()
+            row = db.execute(sql.CLAIM, self._of_pool).fetchone()
         return self._publish(row) if row else None
 
+    def fresh(self, publish: Publish) -> Publish:
+        """The publish as it is recorded now; raises `publish_not_found`."""
+        return self._publish(self.get(publish.publish_id))
+
     def unfinished(self) -> list[Publish]:
-        """Publishes that a worker left running; for a worker that starts."""
-        with control(self._pool) as db:
-            return [self._publish(row) for row in db.execute(sql.RUNNING).fetchall()]
+        """Publishes that a worker left running; for a worker that starts.
+
+        One that another version of the pipeline began is queued to be begun again.
+        """
+        with transaction(self._pool) as db:
+            db.execute(sql.FORGET_OLD_STEPS, self._of_pool)
+            db.execute(sql.BEGIN_AGAIN, self._of_pool)
+            rows = db.execute(sql.RUNNING, self._of_pool).fetchall()
+        return [self._publish(row) for row in rows]
 
     def set_commit(self, publish: Publish, commit: str) -> None:
         """Record the exact commit that is published; raises `stale_fence`."""
@@ -92,7 +102,7 @@ class PublishStore:
         with self._under_fence(publish) as db:
             db.execute(
                 sql.END_STEP,
-                {"publish_id": publish.publish_id, "result": Jsonb(dict(result)), **values},
+                {"publish_id": publish.publish_id, "result": jsonb(result), **values},
             )
             self._notify(db, publish.publish_id)
 
@@ -221,7 +231,7 @@ class PublishStore:
             "publish_id": publish.publish_id,
             "state": state,
             "failed_step": failed_step,
-            "error": Jsonb(dict(error)) if error else None,
+            "error": jsonb(error) if error else None,
         }
         if db.execute(sql.FINISH, values).fetchone() is None:
             return

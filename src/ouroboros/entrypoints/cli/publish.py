@@ -10,7 +10,7 @@ import typer
 from ouroboros.domain.errors import Failed, TimedOut
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import RunId
-from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
+from ouroboros.entrypoints.cli.output import Document, Output, answer, facts, progress, table
 
 if TYPE_CHECKING:
     from ouroboros.client import Client
@@ -75,6 +75,9 @@ def logs(
     """Print the log of a publish."""
     api = client()
     chosen = publish_id or _newest(api, slot)
+    if Output.as_json:
+        answer("logs", _whole_log(api, chosen, step), facts)
+        return
     offset = 0
     while True:
         final = api.get(path_of("api", "publishes", chosen))["final"]
@@ -88,6 +91,15 @@ def logs(
         if final or not follow:
             return
         time.sleep(0.1)
+
+
+def _whole_log(api: "Client", publish_id: str, step: str | None) -> Document:
+    text, offset = "", 0
+    path = path_of("api", "publishes", publish_id, "log")
+    while (part := api.get(path, {"offset": offset, "step": step}))["text"]:
+        text += part["text"]
+        offset = part["next_offset"]
+    return {"publish_id": publish_id, "step": step, "text": text}
 
 
 def cancel(publish_id: Annotated[str, typer.Argument(help="e.g. p12")]) -> None:

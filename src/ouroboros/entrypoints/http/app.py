@@ -1,14 +1,19 @@
 """The application: its routes, and the one place where errors become HTTP answers."""
 
-from fastapi import FastAPI, Request
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ouroboros import __version__
+from ouroboros.adapters.control.leases import SLOTS_CHANNEL
+from ouroboros.adapters.control.listener import ChangeListener
 from ouroboros.bootstrap import Installation
-from ouroboros.domain.errors import BadInput, Failed, NotFound, PreviewError
+from ouroboros.domain.errors import BadInput, Failed, NotFound, PreviewError, Refused
 from ouroboros.entrypoints.http import backends, databases, health, host, publishes, slots, states
 
 
@@ -20,6 +25,7 @@ def make_app(installation: Installation) -> FastAPI:
         summary="Full-stack previews on fixed slots: leases, resets, publishes.",
     )
     app.state.installation = installation
+    app.state.slot_changes = ChangeListener(installation.access.control_dsn(), SLOTS_CHANNEL)
     for module in (health, slots, publishes, backends, databases, states, host):
         app.include_router(module.router)
     app.add_exception_handler(PreviewError, _answer_preview_error)
@@ -27,8 +33,30 @@ def make_app(installation: Installation) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_bug)
     allowed = ["localhost", "127.0.0.1", "[::1]", installation.settings.pool.slots[0].domain]
+    app.middleware("http")(_refuse_foreign_pages)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed)
     return app
+
+
+async def _refuse_foreign_pages(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """Refuse what a page of somebody else's, such as a branch's, makes a browser send.
+
+    A browser tells who asks (Fetch metadata, Origin), and sends no JSON across origins without
+    asking first.
+    """
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        origin = request.headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+        if site not in ("same-origin", "none") or foreign:
+            return _answer(Refused("foreign_origin", "another site's page may not do this"))
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            answer = _answer(BadInput("json_required", "send Content-Type: application/json"))
+            answer.status_code = 415
+            return answer
+    return await call_next(request)
 
 
 def _answer(error: PreviewError) -> JSONResponse:

@@ -39,14 +39,14 @@ def reset(at: At, slot: PathSlot, asked: ResetRequest) -> dict[str, Any]:
         else choose_source(asked.strategy, asked.seed_version, asked.snapshot_version)
     )
     run_id = parse_run_id(asked.run_id) if asked.run_id is not None else None
-    holder = at.slots.holder(slot)
-    refusal = _refusal(slot, run_id, holder)
     if asked.dry_run:
-        return _plan(at, slot, source, run_id, refusal)
-    if refusal is not None:
-        raise refusal
-    fence = holder[1] if holder and run_id is not None else None
+        return _plan(at, slot, source, run_id, _refusal(slot, run_id, at.slots.holder(slot)))
     with at.slots.exclusive_work(slot):
+        holder = at.slots.holder(slot)
+        refusal = _refusal(slot, run_id, holder)
+        if refusal is not None:
+            raise refusal
+        fence = holder[1] if holder and run_id is not None else None
         report = at.databases.reset(
             slot,
             source,

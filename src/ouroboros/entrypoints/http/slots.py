@@ -1,13 +1,10 @@
 """Slots: the list, the contract, and leasing."""
 
-import threading
 from typing import Any, Literal
 
-import psycopg
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.domain.identifiers import branch_of, parse_ref, parse_run_id
 from ouroboros.domain.reset import choose_source
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
@@ -73,22 +70,21 @@ def list_resets(
 
 
 @router.post("/slots/acquire")
-def acquire(at: At, asked: AcquireRequest) -> dict[str, Any]:
+def acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
     """Lease a slot and reset its database; 202 `waiting_for_slot` when none is free."""
     run_id = parse_run_id(asked.run_id)
     source = choose_source(asked.strategy, asked.seed_version, asked.snapshot_version)
     if asked.dry_run:
         return {"ok": True, "run_id": run_id, "dry_run": True, **at.allocator.plan(run_id, source)}
     branch = parse_ref(asked.branch or branch_of(run_id, at.settings.branch_prefix))
-    with _Wakeup(at.access.control_dsn() if asked.wait_s else None) as wakeup:
-        got = at.allocator.allocate(
-            run_id,
-            branch,
-            source,
-            priority=asked.priority,
-            wait_s=asked.wait_s,
-            wake=wakeup.wait,
-        )
+    got = at.allocator.allocate(
+        run_id,
+        branch,
+        source,
+        priority=asked.priority,
+        wait_s=asked.wait_s,
+        wake=request.app.state.slot_changes.wait,
+    )
     slot = got.lease.slot
     return {
         "ok": True,
@@ -150,29 +146,3 @@ def leave_queue(at: At, asked: RunRequest) -> dict[str, Any]:
     """Take a waiting run out of the queue; no error when it does not wait."""
     run_id = parse_run_id(asked.run_id)
     return {"ok": True, "run_id": run_id, "left": at.leases.leave_queue(run_id)}
-
-
-class _Wakeup:
-    """Waits for the control plane's word that a slot changed hands."""
-
-    def __init__(self, dsn: str | None) -> None:
-        self._dsn = dsn
-        self._connection: psycopg.Connection[Any] | None = None
-
-    def __enter__(self) -> "_Wakeup":
-        if self._dsn is not None:
-            self._connection = psycopg.connect(self._dsn, autocommit=True)
-            self._connection.execute(f"LISTEN {SLOTS_CHANNEL}")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-    def wait(self, seconds: float) -> None:
-        """Return after a change or after `seconds`."""
-        if self._connection is None:
-            threading.Event().wait(seconds)
-            return
-        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-            return

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ouroboros.domain.database_url import DatabaseUrl
@@ -110,8 +110,18 @@ def diff(at: At, slot: PathSlot, asked: SampleSize) -> dict[str, Any]:
 
 
 @router.get("/slots/{slot}/database/url")
-def url(at: At, slot: PathSlot) -> dict[str, Any]:
-    """What the slot's backend gets as `DATABASE_URL`, for a developer's own tools."""
+def url(at: At, slot: PathSlot, request: Request) -> dict[str, Any]:
+    """What the slot's backend gets as `DATABASE_URL`, for a developer's own tools.
+
+    Only over the installation's unix socket: any process of this host, a neighbour's backend
+    among them, may reach the TCP port (403 `local_socket_only`).
+    """
+    if request.client is not None and request.client.host:
+        raise Refused(
+            "local_socket_only",
+            "a password is handed out over the unix socket only",
+            "ouroboros db url --slot S, on the host itself",
+        )
     found: DatabaseUrl = at.databases.url(slot)
     return {
         "ok": True,

@@ -13,10 +13,12 @@ from typing import Any
 
 from ouroboros.adapters.control.leases import Claim, LeaseStore
 from ouroboros.adapters.control.slots import SlotReader
+from ouroboros.adapters.release_files import remove_tree
 from ouroboros.adapters.web_roots import WebRoots
-from ouroboros.domain.errors import PreviewError, Refused, WaitingForSlot
+from ouroboros.domain.errors import Failed, PreviewError, Refused, WaitingForSlot
 from ouroboros.domain.lease import Lease, Waiting
 from ouroboros.domain.reset import Source
+from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime
 from ouroboros.services.databases import SlotDatabases
 
@@ -41,6 +43,7 @@ class Allocator:
     databases: SlotDatabases
     backends: BackendRuntime
     web_roots: WebRoots
+    layout: Layout
 
     def plan(self, run_id: str, source: Source) -> dict[str, Any]:
         """What `allocate` would do now; changes nothing."""
@@ -91,25 +94,30 @@ class Allocator:
         return self._enter(claim.lease, source)
 
     def _enter(self, lease: Lease, source: Source) -> Allocation:
-        with self.slots.exclusive_work(lease.slot):
-            claim = self.leases.claim(lease.run_id)
-            if claim is None:
-                raise Refused(
-                    "lease_lost",
-                    f"run {lease.run_id} lost {lease.slot.id} before it was reset",
-                    "allocate again",
-                )
-            if claim.is_reset:
-                return Allocation(claim.lease, already_held=True, reset=self._last_reset(claim))
-            try:
-                self._empty(claim.lease)
-                report = self.databases.reset(
-                    lease.slot, source, run_id=lease.run_id, fence=lease.fence
-                )
-                self.leases.mark_reset(lease)
-            except PreviewError as error:
-                self._give_back(lease, error)
-                raise
+        try:
+            with self.slots.exclusive_work(lease.slot):
+                return self._reset_for(lease, source)
+        except PreviewError as error:
+            self._give_back(lease, error)
+            raise
+        except OSError as error:
+            failed = Failed("host_error", f"{error.filename}: {error.strerror}", "df -h")
+            self._give_back(lease, failed)
+            raise failed from error
+
+    def _reset_for(self, lease: Lease, source: Source) -> Allocation:
+        claim = self.leases.claim(lease.run_id)
+        if claim is None or claim.lease.fence != lease.fence or claim.lease.slot != lease.slot:
+            raise Refused(
+                "lease_lost",
+                f"run {lease.run_id} lost {lease.slot.id} before it was reset",
+                "allocate again",
+            )
+        if claim.is_reset:
+            return Allocation(claim.lease, already_held=True, reset=self._last_reset(claim))
+        self._empty(claim.lease)
+        report = self.databases.reset(lease.slot, source, run_id=lease.run_id, fence=lease.fence)
+        self.leases.mark_reset(lease)
         return Allocation(
             claim.lease,
             already_held=False,
@@ -126,18 +134,21 @@ class Allocator:
         )
 
     def _empty(self, lease: Lease) -> None:
-        """Take away what the last run left: its page and its processes."""
+        """Take away what the last run left: its page, its processes and its home."""
         with self.leases.under_fence(lease.slot, lease.fence):
             self.web_roots.clear(lease.slot)
             self.web_roots.tell(lease.slot, "building", run_id=lease.run_id, step="reset")
         self.backends.stop(lease.slot, lease.fence)
+        remove_tree(self.layout.home(lease.slot))
 
     def _give_back(self, lease: Lease, error: PreviewError) -> None:
+        """End this very lease and no later one; the error says that nothing is leased."""
         error.details.setdefault("slot_id", lease.slot.id)
         error.details["leased"] = False
-        with suppress(Refused):
+        with suppress(PreviewError, OSError):
+            with self.leases.under_fence(lease.slot, lease.fence):
+                self.web_roots.tell(lease.slot, "free")
             self.leases.release(lease.slot, lease.run_id, reason=error.code)
-        self.web_roots.tell(lease.slot, "free")
 
     def _last_reset(self, claim: Claim) -> dict[str, Any]:
         rows = self.slots.resets(claim.lease.slot, limit=1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.release_files import remove_tree
+from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.plans.layout import Layout
 from ouroboros.settings import Settings
 
@@ -18,6 +19,7 @@ class Collector:
     publishes: PublishStore
     layout: Layout
     settings: Settings
+    web_roots: WebRoots
 
     def collect(self) -> list[str]:
         """Remove what is not needed; returns the publishes whose releases went. Repeatable."""
@@ -27,8 +29,9 @@ class Collector:
             found = sorted(directory.iterdir()) if directory.is_dir() else []
             # The directories are listed first: a publish that begins meanwhile is kept.
             kept = self.publishes.kept(slot, self.settings.keep_releases) if found else set()
+            served = self.web_roots.live_release(slot)
             for release in found:
-                if release.name not in kept:
+                if release.name not in kept and release.resolve() != served:
                     remove_tree(release)
                     removed.append(release.name)
         return removed

@@ -1,6 +1,6 @@
 """Front end: install, build, and copy the built files into the release.
 
-Reuse is decided by content: a build whose directory, commands and variables are the same as one
+Reuse is decided by content: a build whose whole tree, commands and variables are the same as one
 that this slot has kept is copied from there, and `node_modules` are taken over while the lock
 file is unchanged. A kept build lives in the slot's own cache, which no other slot can write.
 """
@@ -30,10 +30,10 @@ def build_frontend(work: Work) -> dict[str, Any]:
     work.log.line(f"slot_backend_url={work.publish.slot.backend_url}")
     if not reused:
         _build(work, frontend)
-        _keep(work, work.source / frontend.dir / frontend.output, kept)
+        _keep(work, f"{frontend.dir}/{frontend.output}", kept)
     else:
         work.log.line(f"unchanged: reusing the build {key[:12]}")
-    files, size = copy_built_files(kept, work.release / "web")
+    files, size = copy_built_files(kept, ".", work.release / "web")
     work.log.line(f"{files} files, {size} bytes")
     return {"built": True, "reused": reused, "files": files, "size_bytes": size, "key": key}
 
@@ -51,6 +51,7 @@ def _build(work: Work, frontend: Frontend) -> None:
 def _install(work: Work, frontend: Frontend, directory: Path) -> None:
     kept = _kept_modules(work, frontend, directory)
     if kept is not None and kept.is_dir():
+        remove_tree(directory / "node_modules")
         kept.rename(directory / "node_modules")
         work.log.line("the lock file is unchanged: reusing node_modules")
         return
@@ -82,19 +83,19 @@ def _build_key(work: Work, frontend: Frontend) -> str:
     environment = work.build_environment()
     seen = {name: environment[name] for name in environment if name.startswith("VITE_")}
     parts = [
-        work.results["source"].get("frontend_tree") or work.commit,
+        work.results["source"].get("tree") or work.commit,
         frontend.dir,
-        frontend.install,
-        frontend.build,
+        work.build_command(frontend.install, work.source).argv,
+        work.build_command(frontend.build, work.source).argv,
         frontend.output,
         seen,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _keep(work: Work, built: Path, kept: Path) -> None:
+def _keep(work: Work, output: str, kept: Path) -> None:
     draft = kept.with_name(f"{kept.name}.draft")
-    copy_built_files(built, draft)
+    copy_built_files(work.source, output, draft)
     work.log.line(f"{work.precompress(str(draft))} files compressed")
     remove_tree(kept)
     draft.rename(kept)

@@ -33,11 +33,13 @@ def migrate_slot(work: Work) -> dict[str, Any]:
         return {"migrated": False}
     slot = work.publish.slot
     environment = work.backends.environment(slot, work.source, work.publish.run_id, work.commit)
-    require_bound(slot, environment)
+    require_bound(slot, environment, work.backends.databases.url(slot).text())
     directory = work.source / application.migrate_dir
     argv = resolve_argv(application.migrate, directory, placeholders(slot, environment))
     work.log.line(f"database {slot.database.name} as {slot.database.role}")
-    work.run(Command(argv, directory, environment, _TIME_LIMIT_S), "migration_failed")
+    command = Command(argv, directory, environment, _TIME_LIMIT_S)
+    with work.backends.slots.exclusive_work(slot):
+        work.run(command, "migration_failed")
     return {"migrated": True, "db_name": slot.database.name}
 
 
@@ -67,6 +69,7 @@ class Migrator:
             steps = [f"run {command.shown()} in {command.cwd} against {slot.database.name}"]
             return {**answer, "steps": steps}
         with self.slots.exclusive_work(slot):
+            command = self._command(slot)
             finished = self.runner.run(command, on_output)
         self._require_success(slot, command, finished)
         return {
@@ -99,7 +102,7 @@ class Migrator:
         environment = self.backends.environment(
             slot, worktree, released.run_id, released.commit_sha
         )
-        require_bound(slot, environment)
+        require_bound(slot, environment, self.backends.databases.url(slot).text())
         directory = released.migrate_directory
         argv = resolve_argv(released.migrate, directory, placeholders(slot, environment))
         return Command(argv, directory, environment, _TIME_LIMIT_S)

@@ -25,6 +25,11 @@ from ouroboros.services.publish.source import lay_out_source
 from ouroboros.services.publish.switch import switch_visitors, undo_switch
 from ouroboros.services.publish.work import PublishStopped, Work
 
+_STATES = {
+    "superseded": PublishState.SUPERSEDED,
+    "cancelled": PublishState.CANCELLED,
+    "stale_fence": PublishState.CANCELLED,
+}
 _OF_THE_CONTROL_PLANE = ("control_plane_unreachable", "control_plane_busy")
 
 
@@ -64,33 +69,28 @@ def run_publish(work: Work, pipeline: Sequence[Step] = PIPELINE) -> PublishState
     is then continued when the worker has PostgreSQL back.
     """
     done = {row["step"]: row for row in work.store.steps(work.publish.publish_id)}
-    begun: list[Step] = []
     for position, step in enumerate(pipeline, start=1):
         row = done.get(step.name)
         if row is not None:
             work.results.setdefault(step.name, row["result"])
         if row is not None and row["state"] == "done" and step.lasting:
             continue
-        begun.append(step)
         try:
             _run_step(work, step, position)
-        except PublishStopped as stopped:
-            return _end(work, begun, _state_of(stopped), step, stopped)
         except PreviewError as error:
             if error.code in _OF_THE_CONTROL_PLANE:
                 raise
-            stale = error.code == "stale_fence"
-            state = PublishState.CANCELLED if stale else PublishState.FAILED
-            return _end(work, begun, state, step, error)
+            return _end(work, pipeline, step, error)
         except OSError as error:
-            failed = Failed("host_error", f"{step.name}: {error}", "df -h; ouroboros status")
-            return _end(work, begun, PublishState.FAILED, step, failed)
+            return _end(work, pipeline, step, Failed("host_error", str(error), "df -h"))
+        except Exception as error:  # noqa: BLE001  branch code must not keep a slot for ever
+            return _end(work, pipeline, step, Failed("internal_error", repr(error), "report it"))
     try:
         work.store.finish_ready(work.publish)
     except PreviewError as error:
-        if error.code != "stale_fence":
+        if error.code in _OF_THE_CONTROL_PLANE:
             raise
-        return _end(work, begun, PublishState.CANCELLED, pipeline[-1], error)
+        return _end(work, pipeline, pipeline[-1], error)
     return PublishState.READY
 
 
@@ -103,8 +103,8 @@ def _run_step(work: Work, step: Step, position: int) -> None:
     try:
         result = step.do(work)
     except PreviewError as error:
-        work.log.line(f"FAILED {error.code}: {error.message}")
-        with suppress(PreviewError):
+        _note(work, f"FAILED {error.code}: {error.message}")
+        with suppress(PreviewError, OSError):
             _record_artifacts(work, step)
             work.store.end_step(work.publish, step.name, succeeded=False, result=error.document())
         raise
@@ -115,29 +115,38 @@ def _run_step(work: Work, step: Step, position: int) -> None:
     failpoint(f"publish.{step.name}.recorded")
 
 
-def _end(
-    work: Work, begun: Sequence[Step], state: PublishState, step: Step, error: PreviewError
-) -> PublishState:
-    """Undo what was begun, in reverse, and record how the publish ended."""
-    for undone in reversed(begun):
+def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) -> PublishState:
+    """Undo what this publish did, in reverse, and record how it ended.
+
+    Every step that was ever begun is undone, also one of a worker that was killed. An outage of
+    the control plane is raised, so that the undoing is tried again.
+    """
+    state = _STATES.get(error.code, PublishState.FAILED)
+    begun = {row["step"] for row in work.store.steps(work.publish.publish_id)}
+    for undone in reversed([each for each in pipeline if each.name in begun]):
         try:
             undone.undo(work)
         except PreviewError as trouble:
-            work.log.line(f"undo of {undone.name}: {trouble}")
+            if trouble.code in _OF_THE_CONTROL_PLANE:
+                raise
+            _note(work, f"undo of {undone.name}: {trouble}")
     document = error.document() | {"step": step.name, "log_tail": work.log.tail(step.name)}
-    work.log.line(f"publish {state}: {error.code} in step {step.name}")
+    _note(work, f"publish {state}: {error.code} in step {step.name}")
     work.store.finish_otherwise(
         work.publish, state, step.name if state is PublishState.FAILED else None, document
     )
     if work.backends.web_roots.live_release(work.publish.slot) != work.release.resolve():
         remove_tree(work.release)
     if state is PublishState.FAILED:
-        _tell_visitors(work, step, 0, state="failed", message=error.message)
+        with suppress(OSError):
+            _tell_visitors(work, step, 0, state="failed", message=error.message)
     return state
 
 
-def _state_of(stopped: PublishStopped) -> PublishState:
-    return PublishState.SUPERSEDED if stopped.code == "superseded" else PublishState.CANCELLED
+def _note(work: Work, text: str) -> None:
+    """Write to the log if the disk lets us; how a publish ended must be recorded all the same."""
+    with suppress(OSError):
+        work.log.line(text)
 
 
 def _record_artifacts(work: Work, step: Step) -> None:

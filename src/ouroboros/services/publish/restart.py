@@ -12,7 +12,7 @@ from typing import Any
 from ouroboros.adapters.http_probe import Answer, ask
 from ouroboros.adapters.release_files import read_release
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut
-from ouroboros.ports import BackendStatus
+from ouroboros.ports import BackendSpec, BackendStatus
 from ouroboros.services.backends import ReleasedBackend, released_backend
 from ouroboros.services.publish.work import Work
 
@@ -23,19 +23,20 @@ def restart_backend(work: Work) -> dict[str, Any]:
     """Start the release's backend; raises `backend_start_failed` and the codes of the runtime."""
     released = _released(work)
     if released is None:
-        with work.under_fence():
-            work.backends.runtime.stop(work.publish.slot, work.publish.fence)
+        _require_fence(work)
+        work.backends.runtime.stop(work.publish.slot, work.publish.fence)
         work.log.line("no backend to start")
         return {"port": None}
     slot, runtime = work.publish.slot, work.backends.runtime
     spec = work.backends.spec(slot, work.source, released)
-    with work.under_fence():
-        if spec.listen == "socket":
-            port = runtime.prepare(slot, spec).candidate_port
-        else:
-            runtime.stop(slot, work.publish.fence)
-            runtime.start(slot, spec)
-            port = slot.api_port
+    _require_fence(work)
+    if spec.listen == "socket":
+        port = _prepare(work, spec).candidate_port
+    else:
+        runtime.stop(slot, work.publish.fence)
+        _require_fence(work)
+        runtime.start(slot, spec)
+        port = slot.api_port
     work.log.line(f"started {spec.argv[0]} on 127.0.0.1:{port}")
     work.log.line(f"its output: {spec.log_path}")
     return {"port": port, "listen": spec.listen, "nonce": spec.env["PREVIEW_NONCE"]}
@@ -70,8 +71,8 @@ def undo_restart(work: Work) -> None:
     slot, runtime = work.publish.slot, work.backends.runtime
     with suppress(PreviewError):
         runtime.discard(slot, work.publish.fence)
-    with work.under_fence():
-        _serve_live_again(work)
+    _require_fence(work)
+    _serve_live_again(work)
 
 
 def _serve_live_again(work: Work) -> None:
@@ -94,6 +95,28 @@ def _wait_until_back(work: Work, live: ReleasedBackend) -> None:
             work.log.line(f"the backend of {live.publish_id} is not healthy again")
             return
         time.sleep(_POLL_S)
+
+
+def _require_fence(work: Work) -> None:
+    """Refuse to touch the runtime under a lease that is gone (`stale_fence`).
+
+    The row is not kept locked while a backend drains; the runtime itself refuses the old fence
+    once the next lease has entered the slot.
+    """
+    with work.under_fence():
+        pass
+
+
+def _prepare(work: Work, spec: BackendSpec) -> BackendStatus:
+    """Start a candidate; one that binds its port by itself must make room for it first."""
+    slot, runtime = work.publish.slot, work.backends.runtime
+    try:
+        return runtime.prepare(slot, spec)
+    except PreviewError as error:
+        if error.code != "candidate_impossible":
+            raise
+        runtime.stop(slot, work.publish.fence)
+        return runtime.prepare(slot, spec)
 
 
 def _released(work: Work) -> ReleasedBackend | None:

@@ -48,11 +48,12 @@ def _check_heartbeat(work: Work, port: int) -> list[dict[str, Any]]:
     slot, run_id = work.publish.slot, work.publish.run_id
     path = f"/api/slots/{slot.id}/heartbeat"
     posted = ask(port, path, method="POST", document={"run_id": run_id})
-    beat = posted.json() or {}
+    beat = posted.json()
     updated = isinstance(beat, dict) and beat.get("heartbeat_updated") is True
     read = ask(port, "/api/slots")
     listed = read.json()
-    rows = listed if isinstance(listed, list) else (listed or {}).get("slots", [])
+    listed = listed.get("slots") if isinstance(listed, dict) else listed
+    rows = listed if isinstance(listed, list) else []
     own = [row for row in rows if isinstance(row, dict) and row.get("slot_id") == slot.id]
     back = bool(own) and own[0].get("run_id") == run_id and own[0].get("heartbeat_at")
     return [

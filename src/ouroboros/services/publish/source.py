@@ -1,9 +1,11 @@
 """Source: the worktree of the exact commit, pinned by its full id."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-from ouroboros.adapters.release_files import remove_tree
+from ouroboros.adapters.file_lock import exclusive_file
+from ouroboros.adapters.release_files import open_directory_below, remove_tree
 from ouroboros.domain.errors import Failed
 from ouroboros.domain.identifiers import is_commit_id, parse_ref
 from ouroboros.plans import git
@@ -13,27 +15,46 @@ _READY = ".preview-source"
 
 
 def lay_out_source(work: Work) -> dict[str, Any]:
-    """Fetch the ref and lay out its commit; raises `ref_not_found`, `fetch_failed`."""
+    """Fetch the ref and lay out its commit; raises `ref_not_found`, `fetch_failed`.
+
+    Holds the mirror's lock: publishes of other slots from the same repository wait.
+    """
     publish = work.publish
     repo, ref = git.parse_repository(publish.repo), parse_ref(publish.ref)
     mirror = work.layout.mirror(repo)
-    environment = _git_environment(work, repo)
-    work.run(git.initialise(mirror, environment), "fetch_failed")
-    commit = publish.commit_sha or _fetch(work, mirror, repo, ref, environment)
-    work.store.set_commit(publish, commit)
-    if not (work.release / _READY).exists():
-        remove_tree(work.release)
-        work.release.mkdir(parents=True)
-        work.query(git.prune_worktrees(mirror, environment))
-        work.run(git.add_worktree(mirror, work.source, commit, environment), "source_not_laid_out")
-        (work.release / _READY).touch()
+    with exclusive_file(mirror.with_suffix(".lock")):
+        environment = _git_environment(work, repo)
+        work.run(git.initialise(mirror, environment), "fetch_failed")
+        commit = publish.commit_sha or _fetch(work, mirror, repo, ref, environment)
+        work.store.set_commit(publish, commit)
+        if _laid_out(work) != commit:
+            remove_tree(work.release)
+            work.release.mkdir(parents=True)
+            work.query(git.prune_worktrees(mirror, environment))
+            work.run(
+                git.add_worktree(mirror, work.source, commit, environment), "source_not_laid_out"
+            )
+            (work.release / _READY).write_text(commit, encoding="ascii")
+        tree = work.query(git.tree_of(mirror, commit, ".", environment))
     work.log.line(f"commit {commit} of {repo}")
-    return {
-        "commit_sha": commit,
-        "repo": repo,
-        "ref": ref,
-        **_trees(work, mirror, commit, environment),
-    }
+    _require_real_directories(work)
+    return {"commit_sha": commit, "repo": repo, "ref": ref, "tree": tree}
+
+
+def _laid_out(work: Work) -> str | None:
+    try:
+        return (work.release / _READY).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
+
+
+def _require_real_directories(work: Work) -> None:
+    """Refuse directories that a link in the repository could lead out of the worktree."""
+    application = work.application
+    wanted = [application.migrate_dir]
+    wanted += [part.dir for part in (application.frontend, application.backend) if part]
+    for relative in wanted:
+        os.close(open_directory_below(work.source, relative))
 
 
 def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -> str:
@@ -54,14 +75,5 @@ def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -
 
 def _git_environment(work: Work, repo: str) -> dict[str, str]:
     config = work.layout.git_config(repo)
-    config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(git.configuration(repo), encoding="utf-8")
     return git.environment(work.build_environment(), config)
-
-
-def _trees(work: Work, mirror: Path, commit: str, env: dict[str, str]) -> dict[str, Any]:
-    """The ids of the directories that builds depend on; equal ids hold equal files."""
-    frontend = work.application.frontend
-    if frontend is None:
-        return {}
-    return {"frontend_tree": work.query(git.tree_of(mirror, commit, frontend.dir, env))}

@@ -17,12 +17,11 @@ _PROOF_LIMIT_S = 10.0
 def switch_visitors(work: Work) -> dict[str, Any]:
     """Switch backend and front end; raises `stale_fence`, `switch_not_proven`."""
     publish, roots = work.publish, work.backends.web_roots
-    before = roots.live_release(publish.slot)
-    if before is not None and before != work.release.resolve():
-        work.results["before_switch"] = {"release": before.name}
     with work.under_fence():
-        if work.results["restart"].get("listen") == "socket":
-            work.backends.runtime.promote(publish.slot, publish.publish_id, publish.fence)
+        pass  # the runtime refuses a lower fence only once it has seen a higher one
+    if work.results["restart"].get("listen") == "socket":
+        work.backends.runtime.promote(publish.slot, publish.publish_id, publish.fence)
+    with work.under_fence():
         roots.switch(publish.slot, work.release)
         roots.tell(
             publish.slot,
@@ -32,7 +31,7 @@ def switch_visitors(work: Work) -> dict[str, Any]:
             publish_id=publish.publish_id,
         )
     _prove(work)
-    return {"release": work.release.name, "before": before.name if before else None}
+    return {"release": work.release.name, "before": live_before(work)}
 
 
 def undo_switch(work: Work) -> None:
@@ -40,12 +39,18 @@ def undo_switch(work: Work) -> None:
     slot, roots = work.publish.slot, work.backends.web_roots
     if roots.live_release(slot) != work.release.resolve():
         return
+    before = live_before(work)
     with work.under_fence():
-        before = work.results.get("before_switch", {}).get("release")
         if before is None:
             roots.clear(slot)
         else:
             roots.switch(slot, work.layout.release(slot, before))
+
+
+def live_before(work: Work) -> str | None:
+    """The publish that is live by the control plane, which only the end of a publish changes."""
+    live = work.backends.slots.get(work.publish.slot)["publish_id"]
+    return None if live == work.publish.publish_id else live
 
 
 def _prove(work: Work) -> None:
