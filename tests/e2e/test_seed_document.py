@@ -101,12 +101,13 @@ def test_a_script_of_the_document_works_as_written(command, published, snapshot_
 def test_a_surface_can_be_run_directly_and_says_when_it_is_served_already(command, published):
     instance = published.instance
     number = int(re.search(r"web-preview-(\d)", command).group(1))
-    argv = shlex.split(
-        command.replace(f"310{number}", str(instance.web_port(number)))
-        .replace(f"810{number}", str(instance.backend_port(number)))
-        .replace("scripts/", f"{HOME}/scripts/")
-        .replace("infra/", f"{instance.state_dir}/infra/")
-    )
+    places = {
+        f"310{number}": str(instance.web_port(number)),
+        f"http://127.0.0.1:810{number}": f"http://127.0.0.1:{instance.backend_port(number)}",
+        "scripts/run-web-surface.py": str(HOME / "scripts/run-web-surface.py"),
+        f"infra/web-preview-{number}": str(instance.state_dir / f"infra/web-preview-{number}"),
+    }
+    argv = [places.get(word, word) for word in shlex.split(command)]
     ran = instance.command(argv)
     assert ran.status == 0, ran
     assert ran.document["already_serving"] is True

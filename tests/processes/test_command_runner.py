@@ -101,7 +101,9 @@ def test_signals_that_we_ignore_are_not_ignored_by_a_command() -> None:
         text = run(Command(("grep", "SigIgn", "/proc/self/status"), Path("/"), {"PATH": PATH}))
     finally:
         signal.signal(signal.SIGINT, previous)
-    assert text.output.split() == ["SigIgn:", "0" * 16]
+    ignored = int(text.output.split()[1], 16)
+    # Real-time signals may come ignored from whoever started these tests.
+    assert ignored & ((1 << 31) - 1) == 0
 
 
 def test_an_unknown_program_is_command_not_found() -> None:

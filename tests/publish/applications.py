@@ -21,6 +21,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
+LINK = "a link to /etc"
+"""As the text of a file: commit a symbolic link to /etc in its place."""
+
 PREVIEW_TOML = """
 [frontend]
 build = ["python3", "build.py"]
@@ -60,7 +63,10 @@ class Repository:
             if text is not None:
                 target = self.path / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(text)
+                if text == LINK:
+                    target.symlink_to("/etc")
+                else:
+                    target.write_text(text)
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", branch)
         self.git("branch", "-f", branch)

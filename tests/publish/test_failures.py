@@ -3,13 +3,20 @@
 import json
 import subprocess
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.publish.applications import BUILD, PREVIEW_TOML, SERVER
+from tests.publish.applications import BUILD, LINK, PREVIEW_TOML, SERVER
+from tests.publish.conftest import make_bench
 
 ENDLESS = "import time\nprint('building', flush=True)\ntime.sleep(600)\n"
 FLOOD = "import sys\nwhile True: sys.stdout.write('x' * 65536)\n"
+TRICKLE = SERVER.replace(
+    "self.end_headers()",
+    "self.end_headers()\n        import time\n        while True:"
+    " self.wfile.write(b'x'); self.wfile.flush(); time.sleep(0.2)",
+).replace("str(len(body))", "'1000000'")
 DAEMON = (
     BUILD
     + """
@@ -55,6 +62,24 @@ CASES = {
     "a hard link in the output": (
         {"build.py": BUILD + "\nimport os; os.link('server.py', 'dist/f')"}, "frontend",
         "unsafe_build_output", 1),
+    "a link in the path of the output": (
+        {"preview.toml": PREVIEW_TOML.replace('"dist"', '"way/dist"'),
+         "build.py": BUILD + "\nimport os; os.symlink('.', 'way')"}, "frontend",
+        "build_output_missing", 1),
+    "an output that says NUL": (
+        {"build.py": "import sys; sys.stdout.write('a\\0b'); sys.exit(1)"}, "frontend",
+        "frontend_build_failed", 1),
+    "a file name that is no text": (
+        {"build.py": BUILD + "\nimport os; os.mkfifo(b'dist/\\xff')"}, "frontend",
+        "unsafe_build_output", 1),
+    "a health path that is no path": (
+        {"preview.toml": PREVIEW_TOML.replace('listen =', 'health = "/\u00e4"\nlisten =')},
+        "readiness", "backend_not_ready", 124),
+    "a health answer that trickles": ({"server.py": TRICKLE}, "readiness", "backend_not_ready",
+                                      124),
+    "a directory that is a link": (
+        {"preview.toml": PREVIEW_TOML.replace("[backend]", '[backend]\ndir = "elsewhere"'),
+         "elsewhere": LINK}, "source", "directory_not_found", 1),
     "a missing program": ({"preview.toml": PREVIEW_TOML.replace('"python3", "build.py"',
                            '"no-such-program"')}, "frontend", "command_not_found", 1),
     "a broken preview.toml": ({"preview.toml": "[backend"}, "source", "invalid_preview_toml", 1),
@@ -198,6 +223,32 @@ def test_the_page_is_served_by_its_surface(bench):
         assert "PAGE" in answer.read().decode()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/x", timeout=5) as answer:
         assert json.loads(answer.read())["status"] == "ok"
+
+
+def test_two_slots_publishing_from_one_repository_get_their_own_commits(limited_instance, tmp_path):
+    with (
+        make_bench(limited_instance, tmp_path / "a") as one,
+        make_bench(limited_instance, tmp_path / "b") as two,
+    ):
+        shared = one.repository
+        commits = {name: shared.commit(name, {"marker": name}) for name in ("left", "right")}
+        for _ in range(3):
+            with ThreadPoolExecutor(2) as threads:
+                done = {
+                    name: threads.submit(bench.instance.publish, bench.run_id, shared.path, name)
+                    for name, bench in (("left", one), ("right", two))
+                }
+            for name, bench in (("left", one), ("right", two)):
+                assert done[name].result().status == 0, done[name].result()
+                assert bench.served() == commits[name]
+
+
+def test_a_password_that_a_dying_backend_prints_is_masked(bench):
+    loud = "import os\nraise SystemExit(os.environ['DATABASE_URL'])\n"
+    failed = bench.publish({"server.py": loud})
+    assert failed.document["error"] == "backend_start_failed"
+    url = bench.instance.ouroboros("db", "url", "--slot", bench.slot_id).document["database_url"]
+    assert url.split(":")[2].split("@")[0] not in Path(failed.document["log"]).read_text()
 
 
 def _program() -> list[str]:

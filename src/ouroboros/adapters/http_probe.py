@@ -47,9 +47,10 @@ def ask(
     if body is not None:
         sent["Content-Type"] = "application/json"
     # A limit on each read would let a trickle of bytes go on for ever.
-    alarm = threading.Timer(time_limit_s, _hang_up, (connection,))
+    alarm: threading.Timer | None = None
     try:
         connection.connect()
+        alarm = threading.Timer(time_limit_s, _hang_up, (connection.sock,))
         alarm.start()
         connection.request(method, path, body=body, headers=sent)
         response = connection.getresponse()
@@ -58,10 +59,11 @@ def ask(
     except (OSError, http.client.HTTPException, ValueError) as error:
         return Answer(0, {}, f"{type(error).__name__}: {error}")
     finally:
-        alarm.cancel()
+        if alarm is not None:
+            alarm.cancel()
         connection.close()
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
-    with contextlib.suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+def _hang_up(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)

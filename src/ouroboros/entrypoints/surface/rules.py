@@ -115,16 +115,15 @@ def compile_path(source: str) -> re.Pattern[bytes]:
     """A pattern from a path with `:name` (one segment) and `*` (the rest, named splat)."""
     parts = []
     names: set[str] = set()
-    for piece in re.split(r"(:[A-Za-z_][A-Za-z0-9_]*\*?|\*)", source):
-        name = piece[1:].rstrip("*") if piece.startswith(":") else "splat"
-        if piece == "*" or (piece.startswith(":") and piece.endswith("*")):
-            parts.append(f"(?P<{name}>.*)" if name not in names else ".*")
-            names.add(name)
-        elif piece.startswith(":") and len(piece) > 1:
-            parts.append(f"(?P<{name}>[^/]+)" if name not in names else "[^/]+")
-            names.add(name)
-        else:
+    pieces = re.split(r"(:[A-Za-z_][A-Za-z0-9_]*\*?|\*)", source)
+    for at, piece in enumerate(pieces):
+        if at % 2 == 0:  # what lies between placeholders
             parts.append(re.escape(piece))
+            continue
+        name = piece[1:].rstrip("*") if piece.startswith(":") else "splat"
+        shape = ".*" if piece.endswith("*") else "[^/]+"
+        parts.append(f"(?P<{name}>{shape})" if name not in names else shape)
+        names.add(name)
     pattern = "".join(parts)
     # `/old/*` means `/old` too, as it does at Netlify.
     if pattern.endswith("/(?P<splat>.*)"):
