@@ -23,7 +23,12 @@ def told(shared_world, tmp_path_factory):
     slots = SimpleNamespace(
         holder=lambda slot: None, exclusive_work=lambda slot: contextlib.nullcontext()
     )
-    at = SimpleNamespace(settings=world.settings, databases=world.databases, slots=slots)
+    at = SimpleNamespace(
+        settings=world.settings,
+        databases=world.databases,
+        slots=slots,
+        access=world.databases._bench.access,
+    )
     socket = tmp_path_factory.mktemp("api") / "s"
     server = uvicorn.Server(
         uvicorn.Config(make_app(at), uds=str(socket), log_level="warning", ws="none")

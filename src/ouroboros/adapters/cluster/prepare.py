@@ -13,7 +13,7 @@ from ouroboros.adapters.cluster.embedded import EmbeddedServer
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.domain.slot import SlotPool
 from ouroboros.plans import roles
-from ouroboros.plans.postgres_config import LOADER
+from ouroboros.plans.postgres_config import LOADER, SUPERUSER
 from ouroboros.plans.sql import statement
 
 _PREPARE_LOCK = 0x0B0B_0002  # two processes that start at once must not both create a role
@@ -31,7 +31,14 @@ def prepare_cluster(server: EmbeddedServer, pool: SlotPool) -> None:
         run_all(connection, *roles.admin_by_superuser(_roles(connection), verifier))
         for each in roles.control_database(_databases(connection)):
             run(connection, each)
+    install_in_control(access.superuser_dsn(access.control_database), access.admin)
     prepare_roles(access, pool)
+
+
+def install_in_control(superuser_dsn: str, admin: str) -> None:
+    """Put into a control database of our own cluster what only a superuser can make."""
+    with psycopg.connect(superuser_dsn, autocommit=True) as connection:
+        run_all(connection, *roles.install_password_check(SUPERUSER, admin))
 
 
 def prepare_roles(access: ClusterAccess, pool: SlotPool) -> None:

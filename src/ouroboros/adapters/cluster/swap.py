@@ -18,7 +18,7 @@ from ouroboros.domain.errors import Refused
 from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.slot import Slot
 from ouroboros.plans import databases as plan
-from ouroboros.plans.roles import assert_slot_role
+from ouroboros.plans.roles import assert_slot_role, is_password
 from ouroboros.plans.sql import statement
 
 _SESSIONS_TIME_LIMIT_S = 10.0
@@ -37,6 +37,7 @@ class Swap:
     fence: int | None
     verifier: str
     mark_text: str
+    can_check_password: bool
     settle: Callable[[Connection[Any]], None]
 
 
@@ -108,6 +109,7 @@ def swap_into_place(connection: Connection[Any], swap: Swap, *, replaces: bool) 
 def _swap_once(connection: Connection[Any], swap: Swap, replaces: bool, patience_ms: int) -> None:
     database = swap.slot.database
     require_fence(connection, swap.slot, swap.fence)
+    verifier = None if _password_is_right(connection, swap) else swap.verifier
     renames = [plan.rename(database.name, database.retired(swap.reset_id))] if replaces else []
     run_all(
         connection,
@@ -116,9 +118,16 @@ def _swap_once(connection: Connection[Any], swap: Swap, replaces: bool, patience
         *renames,
         plan.rename(database.standby, database.name),
         statement("SET LOCAL statement_timeout = '10s'"),
-        *assert_slot_role(database, swap.verifier),
+        *assert_slot_role(database, verifier),
         plan.comment(database.name, swap.mark_text),
         plan.allow_connections(database.name, True),
     )
     failpoint("reset.renamed")
     swap.settle(connection)
+
+
+def _password_is_right(connection: Connection[Any], swap: Swap) -> bool:
+    """Whether the slot's password needs no change; nobody of the slot is connected any more."""
+    if not swap.can_check_password:
+        return False
+    return bool(run(connection, is_password(swap.slot.database, swap.verifier))[0][0])

@@ -167,6 +167,7 @@ def _swap(
             attempt.fence,
             verifier,
             _live(mark, attempt.reset_id),
+            bench.can_check_passwords(connection),
             settle,
         )
         swap_into_place(connection, swap, replaces=old is not None)

@@ -22,10 +22,12 @@ from ouroboros.adapters.cluster.catalog import server_identity
 from ouroboros.adapters.cluster.failures import translated
 from ouroboros.adapters.cluster.prepare import make_verifier
 from ouroboros.adapters.cluster.seed_files import SeedFile, read_file
+from ouroboros.adapters.cluster.sql import run
 from ouroboros.adapters.cluster.workshop import Workshop
 from ouroboros.adapters.control.connection import ControlPool
 from ouroboros.domain.errors import Failed
 from ouroboros.domain.slot import Slot
+from ouroboros.plans.roles import has_password_check
 from ouroboros.ports import CommandRunner
 from ouroboros.settings import Settings
 
@@ -43,6 +45,7 @@ class _Remembered:
     files: dict[Path, tuple[tuple[int, ...], SeedFile]] = field(default_factory=dict)
     verifiers: dict[str, tuple[str, str]] = field(default_factory=dict)
     server: tuple[float, str] | None = None
+    password_check: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,14 @@ class Workbench:
             known = (now, server_identity(connection))
             self._remembered.server = known
         return known[1]
+
+    def can_check_passwords(self, connection: Connection[Any]) -> bool:
+        """Whether the control database can tell an unchanged password; looked up once."""
+        known = self._remembered.password_check
+        if known is None:
+            known = bool(run(connection, has_password_check())[0][0])
+            self._remembered.password_check = known
+        return known
 
     def verifier(self, connection: Connection[Any], slot: Slot) -> str:
         """The SCRAM verifier of a slot's password; made once, since making one takes time."""
