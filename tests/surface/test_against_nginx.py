@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 from tests.surface.support import INDEX, read_all, read_answer, running_surface
@@ -104,6 +105,7 @@ def both(tmp_path_factory):
                 break
             except OSError:
                 assert process.poll() is None, (base / "error.log").read_text()
+                time.sleep(0.02)
         with running_surface(web.root) as surface:
             yield port, surface
     finally:

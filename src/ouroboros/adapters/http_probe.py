@@ -48,13 +48,16 @@ def ask(
         sent["Content-Type"] = "application/json"
     # A limit on each read would let a trickle of bytes go on for ever.
     alarm: threading.Timer | None = None
+    late = threading.Event()
     try:
         connection.connect()
-        alarm = threading.Timer(time_limit_s, _hang_up, (connection.sock,))
+        alarm = threading.Timer(time_limit_s, _hang_up, (connection.sock, late))
         alarm.start()
         connection.request(method, path, body=body, headers=sent)
         response = connection.getresponse()
         text = response.read(_BODY_LIMIT_BYTES).decode("utf-8", "replace")
+        if late.is_set():
+            return Answer(0, {}, f"no whole answer within {time_limit_s:g} s")
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, text)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return Answer(0, {}, f"{type(error).__name__}: {error}")
@@ -64,6 +67,7 @@ def ask(
         connection.close()
 
 
-def _hang_up(connected: socket.socket) -> None:
+def _hang_up(connected: socket.socket, late: threading.Event) -> None:
+    late.set()
     with contextlib.suppress(OSError):
         connected.shutdown(socket.SHUT_RDWR)
