@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ouroboros.domain.errors import BadInput, PreviewError
@@ -9,6 +10,9 @@ from ouroboros.entrypoints.cli.output import Output, fail
 
 if TYPE_CHECKING:
     import typer
+
+HELP_FILE = Path(__file__).with_name("help.txt")
+"""What `--help` says, rendered and committed: the parser's import costs more than the answer."""
 
 _HELP = """Full-stack previews on fixed slots of one plain Linux host.
 
@@ -45,6 +49,9 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     if arguments == ["status"]:
         return _run_status()
+    if arguments == ["--help"]:
+        print(HELP_FILE.read_text(encoding="utf-8"), end="")
+        return 0
     import typer
 
     command = " ".join(word for word in arguments[:2] if not word.startswith("-"))
