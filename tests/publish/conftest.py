@@ -61,7 +61,7 @@ def limited_instance(failpoint_file: Path) -> Iterator[Instance]:
     with running_instance(
         OUROBOROS_BUILD_TIME_LIMIT_S="3",
         OUROBOROS_BUILD_OUTPUT_LIMIT_BYTES="1000000",
-        OUROBOROS_READY_TIME_LIMIT_S="2",
+        OUROBOROS_READY_TIME_LIMIT_S="4",
         PREVIEW_FAILPOINTS_FILE=str(failpoint_file),
         PREVIEW_TEST_SECRET="must-not-reach-branch-code",
     ) as instance:
