@@ -1,0 +1,101 @@
+"""Every statement about leases, by name; `leases` runs them."""
+
+REGISTER_HOST = "INSERT INTO hosts (host) VALUES (%(host)s) ON CONFLICT DO NOTHING"
+REGISTER_SLOT = """
+    INSERT INTO slots (slot_id, slot_num, host) VALUES (%(slot_id)s, %(number)s, %(host)s)
+    ON CONFLICT (slot_id) DO UPDATE SET in_pool = true, host = EXCLUDED.host
+    WHERE NOT slots.in_pool OR slots.host <> EXCLUDED.host
+"""
+RETIRE_SLOTS = """
+    UPDATE slots SET in_pool = false WHERE host = %(host)s AND in_pool AND slot_id <> ALL(%(ids)s)
+"""
+ENQUEUE = """
+    INSERT INTO runs AS r (run_id, branch, priority, state, queue_seq, waiting_since)
+    VALUES (%(run_id)s, %(branch)s, %(priority)s, 'waiting', nextval('queue_order'),
+            clock_timestamp())
+    ON CONFLICT (run_id) DO UPDATE
+    SET branch = EXCLUDED.branch, priority = EXCLUDED.priority, state = 'waiting',
+        queue_seq = EXCLUDED.queue_seq, waiting_since = EXCLUDED.waiting_since
+    WHERE r.state IN ('new', 'ended')
+    RETURNING run_id
+"""
+TURNSTILE = "SELECT 1 FROM hosts WHERE host = %(host)s FOR UPDATE"
+EXPIRE = """
+    WITH overdue AS (
+        SELECT slot_id, run_id FROM slots
+        WHERE host = %(host)s AND lease_state = 'leased' AND expires_at <= clock_timestamp()
+        FOR UPDATE
+    ), ended AS (
+        UPDATE runs SET state = 'ended' FROM overdue WHERE runs.run_id = overdue.run_id
+    ), stopped AS (
+        UPDATE publishes SET cancel_requested = true,
+            state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END,
+            finished_at = CASE state WHEN 'queued' THEN clock_timestamp() END
+        FROM overdue
+        WHERE publishes.run_id = overdue.run_id AND publishes.state IN ('queued', 'running')
+    )
+    UPDATE slots s SET lease_state = 'expired', run_id = NULL, leased_at = NULL,
+        expires_at = NULL, claimed = false
+    FROM overdue WHERE s.slot_id = overdue.slot_id
+    RETURNING s.slot_id, overdue.run_id, s.fence
+"""
+GRANT = """
+    WITH free AS (
+        SELECT slot_id, row_number() OVER (ORDER BY slot_num) AS turn FROM slots
+        WHERE host = %(host)s AND in_pool AND lease_state IS DISTINCT FROM 'leased'
+    ), queue AS (
+        SELECT run_id, row_number() OVER (ORDER BY priority DESC, queue_seq) AS turn FROM runs
+        WHERE state = 'waiting'
+    ), pairs AS (SELECT slot_id, run_id FROM free JOIN queue USING (turn)),
+    activated AS (
+        UPDATE runs SET state = 'active', queue_seq = NULL, waiting_since = NULL
+        FROM pairs WHERE runs.run_id = pairs.run_id
+    )
+    UPDATE slots s SET lease_state = 'leased', run_id = pairs.run_id, fence = s.fence + 1,
+        leased_at = clock_timestamp(), heartbeat_at = NULL, claimed = false, live_publish = NULL,
+        expires_at = clock_timestamp() + make_interval(secs => %(claim_ttl_s)s)
+    FROM pairs WHERE s.slot_id = pairs.slot_id
+    RETURNING s.slot_id, s.run_id, s.fence
+"""
+LOCK_LEASE_OF_RUN = """
+    SELECT slot_id FROM slots WHERE run_id = %(run_id)s AND lease_state = 'leased' FOR UPDATE
+"""
+EXTEND = """
+    UPDATE slots SET claimed = true, heartbeat_at = clock_timestamp(),
+        expires_at = greatest(expires_at, clock_timestamp() + make_interval(secs => %(ttl_s)s))
+    WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND lease_state = 'leased'
+        AND expires_at > clock_timestamp()
+    RETURNING slot_id, slot_num, run_id, fence, leased_at, expires_at, reset_fence
+"""
+LOCK_SLOT = "SELECT slot_id, run_id, lease_state FROM slots WHERE slot_id = %(slot_id)s FOR UPDATE"
+RELEASE = """
+    WITH ended AS (UPDATE runs SET state = 'ended' WHERE run_id = %(run_id)s)
+    UPDATE slots SET lease_state = 'released', run_id = NULL, leased_at = NULL,
+        expires_at = NULL, claimed = false
+    WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND lease_state = 'leased'
+    RETURNING fence
+"""
+LEAVE_QUEUE = """
+    UPDATE runs SET state = 'ended', queue_seq = NULL, waiting_since = NULL
+    WHERE run_id = %(run_id)s AND state = 'waiting' RETURNING run_id
+"""
+POSITION = """
+    SELECT count(*) AS position FROM runs ahead, runs own
+    WHERE own.run_id = %(run_id)s AND own.state = 'waiting' AND ahead.state = 'waiting'
+        AND (ahead.priority, -ahead.queue_seq) >= (own.priority, -own.queue_seq)
+"""
+HOLDERS = """
+    SELECT slot_id, run_id, expires_at FROM slots
+    WHERE lease_state = 'leased' AND in_pool ORDER BY slot_num
+"""
+MARK_RESET = """
+    UPDATE slots SET reset_fence = %(fence)s
+    WHERE slot_id = %(slot_id)s AND fence = %(fence)s AND lease_state = 'leased' RETURNING slot_id
+"""
+HOLD_FENCE = """
+    SELECT slot_id FROM slots
+    WHERE slot_id = %(slot_id)s AND fence = %(fence)s AND lease_state = 'leased'
+        AND expires_at > clock_timestamp()
+    FOR SHARE
+"""
+NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
