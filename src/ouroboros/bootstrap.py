@@ -24,6 +24,8 @@ from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, CommandRunner
 from ouroboros.services.backends import Backends
 from ouroboros.services.databases import SlotDatabases
+from ouroboros.services.doctor import Doctor
+from ouroboros.services.doctor.databases import examine_databases
 from ouroboros.services.host import Host
 from ouroboros.services.leasing.allocate import Allocator
 from ouroboros.services.leasing.keep import Keeper
@@ -58,6 +60,7 @@ class Installation:
     migrator: Migrator
     host: Host
     collector: Collector
+    doctor: Doctor
 
     def close(self) -> None:
         """Give back the connections."""
@@ -110,6 +113,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
         collector=Collector(publishes, layout, settings, web_roots),
+        doctor=Doctor({"databases": examine_databases(control, access, settings)}),
     )
 
 

@@ -25,12 +25,12 @@ def make_app() -> "typer.Typer":
     """The commands."""
     import typer
 
-    from ouroboros.entrypoints.cli import backend, host, lease, local, publish, states
+    from ouroboros.entrypoints.cli import backend, doctor, host, lease, local, publish, states
 
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (local, lease, publish, host):
+    for module in (local, lease, publish, host, doctor):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")

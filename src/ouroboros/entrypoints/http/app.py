@@ -14,7 +14,16 @@ from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.adapters.control.listener import ChangeListener
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.errors import BadInput, Failed, NotFound, PreviewError, Refused
-from ouroboros.entrypoints.http import backends, databases, health, host, publishes, slots, states
+from ouroboros.entrypoints.http import (
+    backends,
+    databases,
+    doctor,
+    health,
+    host,
+    publishes,
+    slots,
+    states,
+)
 
 
 def make_app(installation: Installation) -> FastAPI:
@@ -26,7 +35,7 @@ def make_app(installation: Installation) -> FastAPI:
     )
     app.state.installation = installation
     app.state.slot_changes = ChangeListener(installation.access.control_dsn(), SLOTS_CHANNEL)
-    for module in (health, slots, publishes, backends, databases, states, host):
+    for module in (health, slots, publishes, backends, databases, states, host, doctor):
         app.include_router(module.router)
     app.add_exception_handler(PreviewError, _answer_preview_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
