@@ -3,6 +3,8 @@
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+# The tests wait for real processes more than they compute, so two run on any machine.
+TEST_PROCESSES := 2
 
 .PHONY: help setup demo stop test check soak bench clean tools-for-tests
 
@@ -33,7 +35,7 @@ check: setup
 	@$(BIN)/ouroboros render --check > /dev/null || $(BIN)/ouroboros render --check
 
 test: check tools-for-tests
-	@$(BIN)/pytest -m "not soak"
+	@$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadgroup
 
 soak: setup tools-for-tests
 	@$(BIN)/pytest -m soak --timeout 7200

@@ -16,6 +16,18 @@ from tests.postgres import (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together when several processes run them.
+
+    A file's tests share what they set up; those on the published example share an instance over
+    files, which takes long to make.
+    """
+    for item in items:
+        shared = "published" in getattr(item, "fixturenames", ())
+        group = "published" if shared else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[TestCluster]:
     """Our own PostgreSQL with roles prepared; not durable, and never to be killed by a test."""

@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.ports import reserve_ports
 
 HOME = Path(__file__).resolve().parents[1]
 PROGRAM = HOME / "scripts" / "ouroboros"
@@ -85,7 +85,7 @@ class Instance:
 
 def make_instance(directory: Path, **settings: str) -> Instance:
     """Choose free ports and a state directory; starts nothing."""
-    base = _free_block()
+    base = reserve_ports()
     environ = {
         key: value for key, value in os.environ.items() if not key.startswith("OUROBOROS_")
     } | {
@@ -112,17 +112,3 @@ def running_instance(**settings: str) -> Iterator[Instance]:
         ended = instance.down()
         shutil.rmtree(directory, ignore_errors=True)
         assert ended.status == 0, ended
-
-
-def _free_block() -> int:
-    """A base with the thirty ports above it free."""
-    while True:
-        base = random.randrange(20000, 29000, 30)
-        try:
-            for port in range(base, base + 30):
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base

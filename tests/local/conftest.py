@@ -2,20 +2,18 @@
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import pytest
+from tests.ports import reserve_ports
 
 from ouroboros.adapters.leftovers import instance_id, list_marked
 from ouroboros.adapters.supervisor_client import SupervisorClient, read_error
@@ -23,19 +21,6 @@ from ouroboros.entrypoints.cli.instance import bring_down
 from ouroboros.settings import Settings, read_settings
 
 STUB_HOUSE = Path(__file__).with_name("stub_house.py")
-
-
-def free_ports(count: int) -> int:
-    """The first of some neighbouring ports that are free now."""
-    while True:
-        first = random.randrange(23000, 31000)
-        try:
-            for port in range(first, first + count):
-                with closing(socket.socket()) as trial:
-                    trial.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
 
 
 def until(condition: Callable[[], Any], time_limit_s: float = 10.0) -> Any:
@@ -51,7 +36,7 @@ class House:
     """A supervisor process over stub services."""
 
     def __init__(self, state_dir: Path) -> None:
-        first = free_ports(7)
+        first = reserve_ports()
         self.environ = {
             "PATH": os.environ["PATH"],
             "OUROBOROS_STATE_DIR": str(state_dir),
