@@ -3,16 +3,30 @@
 The surface of a slot reads `web/<slot>/current` (a link to the live release) and
 `web/<slot>/state.json` (what to tell a visitor while there is none). Both are replaced by
 rename(2), so a reader sees the old or the new one and never something between.
+
+Each change carries the fence of the lease it is made under and is refused below the highest that
+the web root has seen. PostgreSQL's answer alone would not do: a process that was frozen between
+that answer and the rename wakes up with its row lock long gone. Here the comparison and the
+rename happen under one flock, which a frozen process keeps.
 """
 
+import fcntl
 import json
 import os
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ouroboros.domain.errors import Refused
+from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.slot import Slot
+
+_BUSY_AFTER_S = 10.0
+_POLL_S = 0.005
+_DIGITS = 20
 
 
 class WebRoots:
@@ -30,28 +44,77 @@ class WebRoots:
         link = self.directory(slot) / "current"
         return link.resolve() if link.is_dir() else None
 
-    def switch(self, slot: Slot, release: Path) -> None:
-        """Serve another release from the next request on."""
-        directory = self._made(slot)
-        fresh = directory / f".current.{uuid.uuid4().hex}"
-        fresh.symlink_to(os.path.relpath(release, directory))
-        fresh.replace(directory / "current")
+    def switch(self, slot: Slot, release: Path, fence: int) -> None:
+        """Serve another release from the next request on.
 
-    def clear(self, slot: Slot) -> None:
+        Raises `stale_fence`, `web_root_busy`, as every change here does.
+        """
+        with self._held(slot, fence) as directory:
+            fresh = directory / f".current.{uuid.uuid4().hex}"
+            fresh.symlink_to(os.path.relpath(release, directory))
+            fresh.replace(directory / "current")
+
+    def clear(self, slot: Slot, fence: int) -> None:
         """Serve no release; the state page or the placeholder is shown instead."""
-        (self.directory(slot) / "current").unlink(missing_ok=True)
+        with self._held(slot, fence) as directory:
+            (directory / "current").unlink(missing_ok=True)
 
-    def tell(self, slot: Slot, state: str, **facts: Any) -> None:
+    def tell(self, slot: Slot, fence: int, state: str, **facts: Any) -> None:
         """Say what a visitor without a release to look at is to be told."""
-        self._replace(slot, "state.json", {"state": state, "slot_id": slot.id, **facts})
+        with self._held(slot, fence) as directory:
+            _replace(directory / "state.json", {"state": state, "slot_id": slot.id, **facts})
 
-    def _replace(self, slot: Slot, name: str, document: Mapping[str, Any]) -> None:
+    @contextmanager
+    def _held(self, slot: Slot, fence: int) -> Iterator[Path]:
+        """The slot's directory, which only this process changes during the block.
+
+        The highest fence lies beside the directory, so that a change of it wakes no surface.
+        """
         directory = self._made(slot)
-        fresh = directory / f".{name}.{uuid.uuid4().hex}"
-        fresh.write_text(json.dumps(document, default=str), encoding="utf-8")
-        fresh.replace(directory / name)
+        number = os.open(self._web / f"{slot.id}.fence", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            _lock(number, slot)
+            highest = int(os.pread(number, _DIGITS, 0) or b"0")
+            if fence < highest:
+                raise Refused(
+                    "stale_fence",
+                    f"fence {fence} of {slot.id} is old, its web root has seen {highest}",
+                    "the lease was lost: allocate a slot again",
+                    {"slot_id": slot.id, "fence": fence, "highest_fence": highest},
+                )
+            if fence > highest:
+                os.pwrite(number, f"{fence:0{_DIGITS}d}".encode(), 0)
+            failpoint("web_root.fence_compared")
+            yield directory
+        finally:
+            os.close(number)
 
     def _made(self, slot: Slot) -> Path:
         directory = self.directory(slot)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
+
+
+def _replace(path: Path, document: Mapping[str, Any]) -> None:
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    fresh.write_text(json.dumps(document, default=str), encoding="utf-8")
+    fresh.replace(path)
+
+
+def _lock(number: int, slot: Slot) -> None:
+    """Take the flock; whoever holds it does so for one rename, unless it was frozen."""
+    deadline = time.monotonic() + _BUSY_AFTER_S
+    while True:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise Refused(
+                    "web_root_busy",
+                    f"a process has held the web root of {slot.id} for {_BUSY_AFTER_S:.0f} s",
+                    "it was stopped: fuser shows which; continue it, or kill it",
+                    {"slot_id": slot.id},
+                ) from None
+            time.sleep(_POLL_S)
+        else:
+            return

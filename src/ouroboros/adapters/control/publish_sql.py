@@ -43,6 +43,10 @@ LIVE_LEASE = """
     SELECT 1 FROM slots WHERE slot_id = %(slot_id)s AND fence = %(fence)s
         AND lease_state = 'leased' FOR SHARE
 """
+STILL_RUNNING = """
+    SELECT cancel_requested, details ? 'superseded' AS superseded FROM publishes
+    WHERE publish_id = %(publish_id)s AND state = 'running' FOR UPDATE
+"""
 SET_COMMIT = """
     UPDATE publishes SET commit_sha = %(commit)s
     WHERE publish_id = %(publish_id)s AND state = 'running'

@@ -112,8 +112,13 @@ class PublishStore:
             return db.execute(sql.STEPS, {"publish_id": publish_id}).fetchall()
 
     def finish_ready(self, publish: Publish) -> None:
-        """Make the publish the slot's live one: `preview_ready`. Raises `stale_fence`."""
+        """Make the publish the slot's live one: `preview_ready`.
+
+        The last instant at which it can be stopped. Raises `stale_fence`, `superseded`,
+        `cancelled`.
+        """
         with self._under_fence(publish) as db:
+            _require_wanted(publish, self._still_running(db, publish))
             db.execute(sql.GO_LIVE, {"publish_id": publish.publish_id, "slot_id": publish.slot.id})
             self._finish(db, publish, PublishState.READY, None, None)
 
@@ -217,7 +222,21 @@ class PublishStore:
         with transaction(self._pool) as db:
             if db.execute(sql.LIVE_LEASE, values).fetchone() is None:
                 raise stale_fence(publish.slot, publish.fence)
+            self._still_running(db, publish)
             yield db
+
+    @staticmethod
+    def _still_running(db: Any, publish: Publish) -> Mapping[str, Any]:
+        """Lock the publish's row; an end that was recorded is final (`publish_has_ended`)."""
+        row: Mapping[str, Any] | None
+        row = db.execute(sql.STILL_RUNNING, {"publish_id": publish.publish_id}).fetchone()
+        if row is None:
+            raise Refused(
+                "publish_has_ended",
+                f"publish {publish.publish_id} has ended already",
+                f"ouroboros logs {publish.publish_id}",
+            )
+        return row
 
     def _finish(
         self,
@@ -261,3 +280,11 @@ class PublishStore:
     @staticmethod
     def _notify(db: Any, publish_id: str) -> None:
         db.execute(sql.NOTIFY, {"channel": PUBLISHES_CHANNEL, "payload": publish_id})
+
+
+def _require_wanted(publish: Publish, row: Mapping[str, Any]) -> None:
+    for code, asked in (("superseded", row["superseded"]), ("cancelled", row["cancel_requested"])):
+        if asked:
+            raise Refused(
+                code, f"publish {publish.publish_id} was stopped: {code}", "ouroboros publishes"
+            )

@@ -136,8 +136,10 @@ class Allocator:
     def _empty(self, lease: Lease) -> None:
         """Take away what the last run left: its page, its processes and its home."""
         with self.leases.under_fence(lease.slot, lease.fence):
-            self.web_roots.clear(lease.slot)
-            self.web_roots.tell(lease.slot, "building", run_id=lease.run_id, step="reset")
+            self.web_roots.clear(lease.slot, lease.fence)
+            self.web_roots.tell(
+                lease.slot, lease.fence, "building", run_id=lease.run_id, step="reset"
+            )
         self.backends.stop(lease.slot, lease.fence)
         remove_tree(self.layout.home(lease.slot))
 
@@ -147,7 +149,7 @@ class Allocator:
         error.details["leased"] = False
         with suppress(PreviewError, OSError):
             with self.leases.under_fence(lease.slot, lease.fence):
-                self.web_roots.tell(lease.slot, "free")
+                self.web_roots.tell(lease.slot, lease.fence, "free")
             self.leases.release(lease.slot, lease.run_id, reason=error.code)
 
     def _last_reset(self, claim: Claim) -> dict[str, Any]:

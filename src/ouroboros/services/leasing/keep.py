@@ -52,8 +52,8 @@ class Keeper:
         """Stop what an ended lease left running, unless the slot has a new holder."""
         with suppress(Refused):
             with self.publishes.unless_leased_again(ended.slot, ended.fence):
-                self.web_roots.clear(ended.slot)
-                self.web_roots.tell(ended.slot, state, run_id=ended.run_id)
+                self.web_roots.clear(ended.slot, ended.fence)
+                self.web_roots.tell(ended.slot, ended.fence, state, run_id=ended.run_id)
             with suppress(PreviewError):
                 self.backends.stop(ended.slot, ended.fence)
 

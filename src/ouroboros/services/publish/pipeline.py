@@ -66,8 +66,12 @@ def run_publish(work: Work, pipeline: Sequence[Step] = PIPELINE) -> PublishState
 
     Never raises for a failed publish: the failure stands in the publish's row, its step and its
     log. Raises `control_plane_unreachable` when the record itself cannot be written; the publish
-    is then continued when the worker has PostgreSQL back.
+    is then continued when the worker has PostgreSQL back. An end that is recorded is final: a
+    worker whose connection broke while it wrote the end finds it, and undoes nothing.
     """
+    recorded = PublishState(work.store.get(work.publish.publish_id)["state"])
+    if recorded.is_final:
+        return recorded
     done = {row["step"]: row for row in work.store.steps(work.publish.publish_id)}
     for position, step in enumerate(pipeline, start=1):
         row = done.get(step.name)
@@ -138,7 +142,7 @@ def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) 
     if work.backends.web_roots.live_release(work.publish.slot) != work.release.resolve():
         remove_tree(work.release)
     if state is PublishState.FAILED:
-        with suppress(OSError):
+        with suppress(OSError, PreviewError):
             _tell_visitors(work, step, 0, state="failed", message=error.message)
     return state
 
@@ -166,6 +170,7 @@ def _tell_visitors(
         work.watch.require_wanted()
         work.backends.web_roots.tell(
             work.publish.slot,
+            work.publish.fence,
             state,
             run_id=work.publish.run_id,
             publish_id=work.publish.publish_id,

@@ -22,9 +22,10 @@ def switch_visitors(work: Work) -> dict[str, Any]:
     if work.results["restart"].get("listen") == "socket":
         work.backends.runtime.promote(publish.slot, publish.publish_id, publish.fence)
     with work.under_fence():
-        roots.switch(publish.slot, work.release)
+        roots.switch(publish.slot, work.release, publish.fence)
         roots.tell(
             publish.slot,
+            publish.fence,
             "ready",
             run_id=publish.run_id,
             commit_sha=work.commit,
@@ -42,9 +43,9 @@ def undo_switch(work: Work) -> None:
     before = live_before(work)
     with work.under_fence():
         if before is None:
-            roots.clear(slot)
+            roots.clear(slot, work.publish.fence)
         else:
-            roots.switch(slot, work.layout.release(slot, before))
+            roots.switch(slot, work.layout.release(slot, before), work.publish.fence)
 
 
 def live_before(work: Work) -> str | None:
