@@ -15,6 +15,7 @@ from ouroboros.adapters.cluster.embedded import plan_server
 from ouroboros.adapters.command_runner import ProcessRunner
 from ouroboros.adapters.control.connection import ControlPool, open_pool
 from ouroboros.adapters.control.leases import LeaseStore
+from ouroboros.adapters.control.output import OutputStore
 from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.adapters.leftovers import instance_id
@@ -52,6 +53,7 @@ class Installation:
     leases: LeaseStore
     slots: SlotReader
     publishes: PublishStore
+    output: OutputStore
     web_roots: WebRoots
     databases: SlotDatabases
     backends: Backends
@@ -105,6 +107,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         leases=leases,
         slots=slots,
         publishes=publishes,
+        output=OutputStore(control),
         web_roots=web_roots,
         databases=databases,
         backends=backends,

@@ -7,7 +7,8 @@ control plane raised, with the same code and exit status.
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -50,9 +51,36 @@ class Client:
         """POST a document and return the answer's."""
         return self._request("POST", path, document or {}, time_limit_s)
 
+    def events(
+        self, path: str, query: Mapping[str, Any] | None = None, time_limit_s: float = 30.0
+    ) -> Iterator[tuple[str, str, Any]]:
+        """Follow a stream of server-sent events: (event, id, document) of each, to its end.
+
+        `time_limit_s` is for the silence between two lines, of which the API sends one every few
+        seconds. Raises `api_unreachable` when the stream breaks off; it can be resumed by an id.
+        """
+        with self._answered("GET", _with_query(path, query), None, time_limit_s) as response:
+            if response.status >= 400:
+                _read(response, response.read())
+            fields: dict[str, str] = {}
+            while line := response.readline():
+                name, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
+                if name:
+                    fields[name] = value
+                elif "event" in fields:
+                    yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
+                    fields = {}
+
     def _request(
         self, method: str, path: str, document: Mapping[str, Any] | None, time_limit_s: float
     ) -> Any:
+        with self._answered(method, path, document, time_limit_s) as response:
+            return _read(response, response.read())
+
+    @contextmanager
+    def _answered(
+        self, method: str, path: str, document: Mapping[str, Any] | None, time_limit_s: float
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection(time_limit_s)
         try:
             body = None if document is None else json.dumps(document, default=str)
@@ -60,8 +88,7 @@ class Client:
             if body is not None:
                 headers["Content-Type"] = "application/json"
             connection.request(method, path, body=body, headers=headers)
-            response = connection.getresponse()
-            return _read(response, response.read())
+            yield connection.getresponse()
         except TimeoutError as error:
             raise TimedOut(
                 "api_timed_out", f"the control plane did not answer within {time_limit_s:.0f} s"

@@ -9,21 +9,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import structlog
 
 from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
+from ouroboros.adapters.output_delivery import OutputDelivery
 from ouroboros.adapters.publish_log import PublishLog
 from ouroboros.bootstrap import Installation, compose
 from ouroboros.domain.errors import PreviewError, Refused
 from ouroboros.domain.lease import LeaseState
 from ouroboros.domain.publish import Publish
 from ouroboros.entrypoints.surface.precompress import precompress
+from ouroboros.plans.environment import network_environment, passwords_in
 from ouroboros.services.publish.pipeline import run_publish
 from ouroboros.services.publish.work import Watch, Work
 from ouroboros.settings import read_settings
@@ -87,9 +90,10 @@ class Worker:
         try:
             while not self._stop.is_set():
                 try:
-                    fresh = self._at.publishes.fresh(publish)
-                    state = run_publish(self._work(fresh))
+                    with self._work(self._at.publishes.fresh(publish)) as work:
+                        state = run_publish(work)
                     _log.info("published", publish=publish.publish_id, state=state)
+                    self._at.output.forget_old(publish.slot)
                     break
                 except (PreviewError, OSError) as error:
                     _log.warning("interrupted", publish=publish.publish_id, error=str(error))
@@ -98,26 +102,35 @@ class Worker:
             self._busy.pop(publish.publish_id, None)
             self._wake.set()
 
-    def _work(self, publish: Publish) -> Work:
+    @contextmanager
+    def _work(self, publish: Publish) -> Iterator[Work]:
         at = self._at
-        log = PublishLog(
-            at.layout.artifacts(publish.publish_id),
-            [at.databases.url(publish.slot).password],
-        )
-        watch = Watch(at.publishes, publish, at.settings.lease_ttl_s)
-        return Work(
-            publish,
-            at.settings,
-            at.layout,
-            at.runner,
-            at.publishes,
-            at.leases,
-            at.backends,
-            log,
-            watch,
-            at.environ,
-            precompress,
-        )
+        begun = at.publishes.steps(publish.publish_id)
+        with (
+            closing(self._log_of(publish, begun)) as log,
+            closing(OutputDelivery(publish, log, at.output)) as delivery,
+        ):
+            yield Work(
+                publish,
+                at.settings,
+                at.layout,
+                at.runner,
+                at.publishes,
+                at.leases,
+                at.backends,
+                log,
+                delivery,
+                Watch(at.publishes, publish, at.settings.lease_ttl_s),
+                at.environ,
+                precompress,
+            )
+
+    def _log_of(self, publish: Publish, begun: Sequence[Mapping[str, Any]]) -> PublishLog:
+        at = self._at
+        secrets = [at.databases.url(publish.slot).password]
+        secrets += passwords_in(network_environment(at.environ))
+        last_step = begun[-1]["step"] if begun else None
+        return PublishLog(at.layout.artifacts(publish.publish_id), secrets, last_step)
 
     def _start_backends(self) -> None:
         """Start the backends of live releases again after the supervisor was started anew."""

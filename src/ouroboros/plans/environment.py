@@ -6,6 +6,7 @@ may additionally see how this host reaches the package registries; backends may 
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ouroboros.domain.database_url import DatabaseUrl
 from ouroboros.domain.slot import Slot
@@ -37,6 +38,19 @@ def network_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {key: environ[key] for key in _NETWORK if environ.get(key)}
 
 
+def passwords_in(environment: Mapping[str, str]) -> list[str]:
+    """The passwords of URLs in an environment, as written and as meant: they are to be masked."""
+    found = []
+    for value in environment.values():
+        try:
+            password = urlsplit(value).password
+        except ValueError:
+            continue
+        if password:
+            found += [password, unquote(password)]
+    return found
+
+
 def build_environment(
     base: Mapping[str, str], network: Mapping[str, str], slot: Slot, cache: Path
 ) -> dict[str, str]:
@@ -45,7 +59,8 @@ def build_environment(
         **base,
         **network,
         "CI": "1",
-        "NO_COLOR": "1",
+        "FORCE_COLOR": "1",
+        "CLICOLOR_FORCE": "1",
         "npm_config_cache": str(cache / "npm"),
         "npm_config_update_notifier": "false",
         "npm_config_audit": "false",

@@ -4,6 +4,8 @@ Many runs may wait for a slot at once; a connection for each would use up Postgr
 """
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -11,32 +13,52 @@ _RETRY_S = 0.5
 
 
 class ChangeListener:
-    """Wakes whoever waits when something is notified on its channel."""
+    """Wakes whoever waits when something is notified on its channels."""
 
-    def __init__(self, dsn: str, channel: str) -> None:
+    def __init__(self, dsn: str, *channels: str) -> None:
         """Begins to listen in a thread that ends with the process."""
         self._dsn = dsn
-        self._channel = channel
+        self._channels = channels
         self._changed = threading.Condition()
-        threading.Thread(target=self._listen, name=f"listen-{channel}", daemon=True).start()
+        self._called: dict[object, tuple[str, Callable[[], object]]] = {}
+        threading.Thread(target=self._listen, name=f"listen-{channels[0]}", daemon=True).start()
 
     def wait(self, seconds: float) -> None:
         """Return after a notification, or after `seconds`."""
         with self._changed:
             self._changed.wait(seconds)
 
+    @contextmanager
+    def calling(self, payload: str, call: Callable[[], object]) -> Iterator[None]:
+        """Call something, from the listener's thread, whenever this payload is notified.
+
+        It is also called when notifications may have been missed, and must neither wait nor fail.
+        """
+        key = object()
+        with self._changed:
+            self._called[key] = payload, call
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._called[key]
+
     def _listen(self) -> None:
         while True:
             try:
                 with psycopg.connect(self._dsn, autocommit=True) as connection:
-                    connection.execute(f"LISTEN {self._channel}")
-                    self._tell()
-                    for _ in connection.notifies():
-                        self._tell()
+                    for channel in self._channels:
+                        connection.execute(f"LISTEN {channel}")
+                    self._tell(None)
+                    for notified in connection.notifies():
+                        self._tell(notified.payload)
             except psycopg.Error:
                 # Whoever waits looks again by himself; the pool tells why PostgreSQL is away.
                 threading.Event().wait(_RETRY_S)
 
-    def _tell(self) -> None:
+    def _tell(self, payload: str | None) -> None:
         with self._changed:
             self._changed.notify_all()
+            for wanted, call in self._called.values():
+                if payload in (None, wanted):
+                    call()

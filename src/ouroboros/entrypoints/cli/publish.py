@@ -1,4 +1,4 @@
-"""Publishing on the command line: publish and watch, list, read logs, cancel."""
+"""Publishing on the command line: publish and watch, list, cancel."""
 
 import sys
 import time
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ouroboros.domain.errors import Failed, TimedOut
+from ouroboros.entrypoints.cli import logs
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import RunId
-from ouroboros.entrypoints.cli.output import Document, Output, answer, facts, progress, table
+from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
 
 if TYPE_CHECKING:
     from ouroboros.client import Client
@@ -66,53 +67,10 @@ def publishes(
     )
 
 
-def logs(
-    publish_id: Annotated[str | None, typer.Argument(help="e.g. p12")] = None,
-    slot: Annotated[str | None, typer.Option(help="the newest publish of this slot")] = None,
-    step: Annotated[str | None, typer.Option(help="only this step")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="until it ends")] = False,
-) -> None:
-    """Print the log of a publish."""
-    api = client()
-    chosen = publish_id or _newest(api, slot)
-    if Output.as_json:
-        answer("logs", _whole_log(api, chosen, step), facts)
-        return
-    offset = 0
-    while True:
-        final = api.get(path_of("api", "publishes", chosen))["final"]
-        while True:
-            path = path_of("api", "publishes", chosen, "log")
-            part = api.get(path, {"offset": offset, "step": step})
-            _print_log(part["text"])
-            offset = part["next_offset"]
-            if not part["text"]:
-                break
-        if final or not follow:
-            return
-        time.sleep(0.1)
-
-
-def _whole_log(api: "Client", publish_id: str, step: str | None) -> Document:
-    text, offset = "", 0
-    path = path_of("api", "publishes", publish_id, "log")
-    while (part := api.get(path, {"offset": offset, "step": step}))["text"]:
-        text += part["text"]
-        offset = part["next_offset"]
-    return {"publish_id": publish_id, "step": step, "text": text}
-
-
 def cancel(publish_id: Annotated[str, typer.Argument(help="e.g. p12")]) -> None:
     """Ask for the end of a publish; what was served before stays."""
     got = client().post(path_of("api", "publishes", publish_id, "cancel"))
     answer("cancel", got, lambda d: facts(d, "publish_id", "state"))
-
-
-def _newest(api: "Client", slot: str | None) -> str:
-    found = api.get("/api/publishes", {"slot": slot})["publishes"]
-    if not found:
-        raise Failed("publish_not_found", "there is no publish yet", "ouroboros publish --help")
-    return str(found[0]["publish_id"])
 
 
 def _step_line(step: Document, elapsed_s: float) -> str:
@@ -146,15 +104,9 @@ def _told(found: Document) -> str:
     return facts(found, "state", "url", "commit_sha", "slot_id", "publish_id", "log")
 
 
-def _print_log(text: str) -> None:
-    kept = (char for char in text if char in "\n\t" or char.isprintable())
-    sys.stdout.write("".join(kept))
-    sys.stdout.flush()
-
-
 COMMANDS = {
     "publish": publish,
     "publishes": publishes,
-    "logs": logs,
+    "logs": logs.logs,
     "cancel": cancel,
 }

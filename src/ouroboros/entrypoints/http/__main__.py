@@ -27,13 +27,26 @@ def main() -> int:
         print(f"{error.code}: {error.message}. {error.hint}", file=sys.stderr)
         return error.exit_code
     installation.leases.register()
-    config = uvicorn.Config(make_app(installation), log_level="warning", server_header=False)
+    app = make_app(installation)
+    config = uvicorn.Config(app, log_level="warning", server_header=False)
     try:
-        asyncio.run(_serve(uvicorn.Server(config), settings))
+        asyncio.run(_serve(_Server(config, app.state.closing), settings))
     finally:
         installation.close()
         (settings.run_dir / "api.sock").unlink(missing_ok=True)
     return 0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells endless answers to end before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._closing.set()
+        await super().shutdown(sockets)
 
 
 async def _serve(server: uvicorn.Server, settings: Settings) -> None:

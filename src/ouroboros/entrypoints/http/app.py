@@ -1,5 +1,6 @@
 """The application: its routes, and the one place where errors become HTTP answers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from ouroboros import __version__
 from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.adapters.control.listener import ChangeListener
+from ouroboros.adapters.control.output import OUTPUT_CHANNEL
+from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.errors import BadInput, Failed, NotFound, PreviewError, Refused
 from ouroboros.entrypoints.http import (
@@ -20,6 +23,7 @@ from ouroboros.entrypoints.http import (
     doctor,
     health,
     host,
+    output,
     publishes,
     slots,
     states,
@@ -34,8 +38,11 @@ def make_app(installation: Installation) -> FastAPI:
         summary="Full-stack previews on fixed slots: leases, resets, publishes.",
     )
     app.state.installation = installation
-    app.state.slot_changes = ChangeListener(installation.access.control_dsn(), SLOTS_CHANNEL)
-    for module in (health, slots, publishes, backends, databases, states, host, doctor):
+    dsn = installation.access.control_dsn()
+    app.state.slot_changes = ChangeListener(dsn, SLOTS_CHANNEL)
+    app.state.closing = asyncio.Event()
+    app.state.publish_changes = ChangeListener(dsn, OUTPUT_CHANNEL, PUBLISHES_CHANNEL)
+    for module in (health, slots, publishes, output, backends, databases, states, host, doctor):
         app.include_router(module.router)
     app.add_exception_handler(PreviewError, _answer_preview_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)

@@ -1,14 +1,12 @@
 """Publishes: queue one, watch it, read its log, cancel it."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from ouroboros.adapters.publish_log import PUBLISH_LOG
-from ouroboros.domain.errors import NotFound
 from ouroboros.domain.identifiers import parse_ref, parse_run_id
 from ouroboros.domain.publish import PublishState
 from ouroboros.entrypoints.http.dependencies import At
@@ -17,7 +15,6 @@ from ouroboros.plans.git import parse_repository
 router = APIRouter(prefix="/api/publishes", tags=["publishes"])
 
 _POLL_S = 0.05
-_LOG_CHUNK_BYTES = 256 * 1024
 
 
 class PublishRequest(BaseModel):
@@ -66,34 +63,6 @@ def cancel(at: At, publish_id: str) -> dict[str, Any]:
     """Ask for its end; no error when it has ended."""
     at.publishes.cancel(publish_id)
     return {"ok": True, **_described(at, publish_id)}
-
-
-@router.get("/{publish_id}/log")
-def read_log(
-    at: At, publish_id: str, offset: int = Query(0, ge=0), step: str | None = None
-) -> dict[str, Any]:
-    """A part of the log from a byte offset; `next_offset` is where the next part begins."""
-    name = PUBLISH_LOG if step is None else f"{step}.log"
-    known = {row["name"] for row in at.publishes.get(publish_id)["artifacts"]} | {PUBLISH_LOG}
-    if name not in known:
-        raise NotFound("step_not_found", f"{publish_id} has no log of a step {step!r}")
-    data = _read(at.layout.artifacts(publish_id) / name, offset)
-    return {
-        "ok": True,
-        "publish_id": publish_id,
-        "offset": offset,
-        "next_offset": offset + len(data),
-        "text": data.decode("utf-8", "replace"),
-    }
-
-
-def _read(path: Path, offset: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(_LOG_CHUNK_BYTES)
-    except FileNotFoundError:
-        return b""
 
 
 def _described(at: At, publish_id: str) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def run_publish(work: Work, pipeline: Sequence[Step] = PIPELINE) -> PublishState
         except Exception as error:  # noqa: BLE001  branch code must not keep a slot for ever
             return _end(work, pipeline, step, Failed("internal_error", repr(error), "report it"))
     try:
+        work.delivery.finish()
         work.store.finish_ready(work.publish)
     except PreviewError as error:
         if error.code in _OF_THE_CONTROL_PLANE:
@@ -136,6 +137,7 @@ def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) 
             _note(work, f"undo of {undone.name}: {trouble}")
     document = error.document() | {"step": step.name, "log_tail": work.log.tail(step.name)}
     _note(work, f"publish {state}: {error.code} in step {step.name}")
+    work.delivery.finish()
     work.store.finish_otherwise(
         work.publish, state, step.name if state is PublishState.FAILED else None, document
     )

@@ -14,6 +14,7 @@ from typing import Any
 from ouroboros.adapters.application_files import read_application
 from ouroboros.adapters.control.leases import LeaseStore
 from ouroboros.adapters.control.publishes import PublishStore
+from ouroboros.adapters.output_delivery import OutputDelivery
 from ouroboros.adapters.publish_log import PublishLog
 from ouroboros.domain.application import Application, fill
 from ouroboros.domain.command import Command, Finished
@@ -90,6 +91,8 @@ class Work:
     leases: LeaseStore
     backends: Backends
     log: PublishLog
+    delivery: OutputDelivery
+    """Brings the log to those who watch."""
     watch: Watch
     environ: Mapping[str, str]
     precompress: Callable[[str], int]
