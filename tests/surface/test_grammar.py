@@ -9,9 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ouroboros.entrypoints.surface.framing import ChunkedBody
-from ouroboros.entrypoints.surface.head import Grammar, Request
+from ouroboros.entrypoints.surface.head import Grammar
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.refusal import Refusal
+from ouroboros.entrypoints.surface.request import Request
 from ouroboros.entrypoints.surface.rules import compile_path, read_redirects
 from ouroboros.entrypoints.surface.static import plain_path, read_codings, read_ranges
 
@@ -90,7 +91,7 @@ def by_h11(head: bytes):
 
 
 def ours(request: Request):
-    pairs = [line.partition(b":") for line in request.block.lines]
+    pairs = [line.partition(b":") for line in request.lines]
     fields = sorted((name.lower(), value.strip()) for name, _, value in pairs)
     return request.method, request.target, fields
 
@@ -181,12 +182,26 @@ def test_the_memo_does_not_carry_a_version_over():
         assert not grammar.read(b"GET / HTTP/1.0" + tail).fields.keep_alive
 
 
-def test_the_memo_is_bounded():
+def test_what_is_remembered_is_bounded():
     grammar = Grammar(Limits(memo_entries=8), HOSTS)
-    for number in range(100):
+    for number in range(200):
         for _ in range(2):
-            grammar.read(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %d\r\n\r\n" % number)
-    assert len(grammar._blocks[1].known) <= 8
+            grammar.read(
+                b"GET /%d HTTP/1.1\r\nHost: localhost\r\nX: %d\r\nX-%d: 1\r\nAccept: %d\r\n\r\n"
+                % (number, number, number, number)
+            )
+    memos = [grammar._lines, grammar._kinds, grammar._names, *grammar._meanings]
+    assert all(len(memo.known) <= 32 and len(memo._seen) <= 32 for memo in memos)
+    assert all(memo.known for memo in memos[:3])
+
+
+def test_lines_that_are_long_are_not_remembered():
+    grammar = Grammar(Limits(), HOSTS)
+    for _ in range(3):
+        grammar.read(b"GET /%s HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\n\r\n" % (
+            b"a" * 4000, b"b" * 20_000))  # fmt: skip
+    memos = (grammar._lines, grammar._kinds, grammar._meanings[1])
+    assert all(len(repr(memo.known)) < 1000 for memo in memos)
 
 
 @settings(max_examples=400, deadline=None)

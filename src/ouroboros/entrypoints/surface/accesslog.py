@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ouroboros.entrypoints.surface.head import Request
+    from ouroboros.entrypoints.surface.request import Request
 
 _UNPLAIN = re.compile(rb"[^ !#-\[\]-~]")
 KEPT_LINES = 20_000
@@ -40,8 +40,8 @@ class AccessLog:
         if request is not None:
             version = b"1" if request.http11 else b"0"
             line = b"%s %s HTTP/1.%s" % (request.method, request.target, version)
-            referer = _field(request.block.lines, b"referer")
-            agent = _field(request.block.lines, b"user-agent")
+            referer = _field(request.lines, b"referer")
+            agent = _field(request.lines, b"user-agent")
         self._lines.append(
             b'%s - - [%s] "%s" %d %s "%s" "%s" %s %.3f\n' % (
                 peer, time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()).encode(),

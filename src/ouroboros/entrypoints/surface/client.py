@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, cast
 
 from ouroboros.entrypoints.surface import reply
 from ouroboros.entrypoints.surface.exchange import Exchange
-from ouroboros.entrypoints.surface.framing import Body, ChunkedBody, LengthBody
+from ouroboros.entrypoints.surface.framing import Body
+from ouroboros.entrypoints.surface.intake import read_one
 from ouroboros.entrypoints.surface.refusal import Refusal
 
 if TYPE_CHECKING:
-    from ouroboros.entrypoints.surface.head import Line, Request
+    from ouroboros.entrypoints.surface.request import Request
     from ouroboros.entrypoints.surface.sender import FileSender
     from ouroboros.entrypoints.surface.surface import Surface
     from ouroboros.entrypoints.surface.view import View
@@ -93,24 +94,29 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client; the phase says what they are."""
-        if self.phase == IDLE:
-            surface = self.surface
-            if surface.changed(0):
-                surface.refresh()
-            ready = surface.memo.known.get(data)
-            if ready is None or self.ahead or self.is_stalled:
-                if not self.ahead:
-                    self.since = surface.now
-                self._read(self.ahead + data)
-                return
-            self.since = surface.now
-            if not isinstance(ready, tuple):
-                self._exchange(ready, surface.view)
-                return
+        surface = self.surface
+        if self.phase != IDLE:
+            self._take(data)
+            return
+        if surface.changed(0):
+            surface.refresh()
+        if self.ahead or self.is_stalled:
+            self._read(self.ahead + data)
+            return
+        self.since = surface.now
+        ready = surface.memo.known.get(data)
+        if ready is None:
+            self._read(data)
+        elif isinstance(ready, tuple):
             if surface.log is not None:
-                reply.log(self, surface.grammar.read(data), ready[0], len(ready[2]))
+                reply.log(self, surface.grammar.read(data), ready[0], ready[3])
             reply.send_ready(self, ready)
-        elif self.phase == EXCHANGING:
+        else:
+            self.begin_exchange(ready, surface.view)
+
+    def _take(self, data: bytes) -> None:
+        """Take bytes that come while a request is answered."""
+        if self.phase == EXCHANGING:
             rest = cast(Exchange, self.exchange).take(data)
             if rest:
                 self._hold(rest)
@@ -136,66 +142,16 @@ class Client(asyncio.Protocol):
         self.ahead = data
         self._reading = True
         while self.ahead and self.phase == IDLE and not self.is_stalled:
-            if not self._read_one(self.ahead):
+            if not read_one(self, self.ahead):
                 break
         self._reading = False
         if self.is_stalled and self.ahead:
             self.transport.pause_reading()
-        elif self.phase == IDLE and self.ended_at:
+        elif self.ended_at and self.phase == IDLE:
             self.transport.close()
 
-    def _read_one(self, data: bytes) -> bool:
-        surface = self.surface
-        end = data.find(b"\r\n\r\n") + 4
-        try:
-            if end < 4 or end > surface.limits.head_bytes:
-                surface.grammar.check_part(data)
-                return False
-            head = data[:end]
-            start = data.find(b"\r\n")
-            line = surface.grammar.read_line(data[:start])
-            block = surface.grammar.read_block(data[start + 2 : end - 2], http11=line.http11)
-            fields = block.fields
-            self.ahead = data[end:]
-            if fields.is_simple and surface.log is None:
-                ready = surface.quick.get((line, fields.first.get(b"accept-encoding")))
-                if ready is not None:
-                    self.since = surface.now
-                    reply.send_ready(self, ready)
-                    return True
-            request = surface.grammar.combine(line, block)
-        except Refusal as refusal:
-            reply.refuse(self, refusal, None)
-            return False
-        self._begin(request, line, head)
-        return True
-
-    def _begin(self, request: Request, line: Line, head: bytes) -> None:
-        surface = self.surface
-        view = surface.view
-        self.since = surface.now
-        length = request.fields.length
-        self.body = None
-        if length:
-            limit = surface.limits.trailer_bytes
-            self.body = LengthBody(length) if length > 0 else ChunkedBody(limit)
-        try:
-            answer = surface.answer(view, request)
-        except Refusal as refusal:
-            reply.refuse(self, refusal, request)
-            return
-        if answer is not None:
-            if answer.by_path and request.fields.is_simple and answer.file is None:
-                key = (line, request.fields.first.get(b"accept-encoding"))
-                lines = answer.lines + view.lines + b"\r\n"
-                surface.remember_file(key, (answer.status, lines, answer.body))
-            reply.send(self, answer, request, view, head)
-            return
-        if request.is_plain and request.block.repeats and not request.fields.expect_commit:
-            surface.remember(head, request, b"")
-        self._exchange(request, view)
-
-    def _exchange(self, request: Request, view: View) -> None:
+    def begin_exchange(self, request: Request, view: View) -> None:
+        """Hand a request to the backend."""
         self.phase = EXCHANGING
         self.exchange = Exchange(self.surface, self, request, view, self.body)
         try:

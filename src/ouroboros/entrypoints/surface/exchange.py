@@ -15,7 +15,7 @@ from ouroboros.entrypoints.surface.tunnel import join
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.client import Client
     from ouroboros.entrypoints.surface.framing import Body
-    from ouroboros.entrypoints.surface.head import Request
+    from ouroboros.entrypoints.surface.request import Request
     from ouroboros.entrypoints.surface.response import ResponseHead
     from ouroboros.entrypoints.surface.surface import Surface
     from ouroboros.entrypoints.surface.upstream import Upstream

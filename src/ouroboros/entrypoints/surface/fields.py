@@ -26,6 +26,8 @@ NEVER_HOP_BY_HOP = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization",
      b"cookie", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"origin")
 )  # fmt: skip
+# What Connection says of the connection itself, and no field has as its name.
+CONNECTION_OPTIONS = frozenset((b"", b"close"))
 CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"range"))
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"expect"))
 DECIDING = CONDITIONAL | FRAMING | {b"connection", b"x-preview-expect", b"via"}
@@ -38,6 +40,8 @@ DROPPED = frozenset(
      b"x-preview-publish", b"via", b"expect", b"trailer")
 )  # fmt: skip
 NOTHING: frozenset[bytes] = frozenset()
+# What a header line is to us: passed on unread, or of some meaning (read, or not passed on).
+PASSED, SPEAKS = 0, 1
 
 
 class Fields:
@@ -45,27 +49,30 @@ class Fields:
 
     Not a dataclass: it is built on the hot path, and a frozen dataclass costs two microseconds.
     `first` holds the fields that the surface reads. `length` is the body's size, 0 for none, -1
-    for chunked. `drops` says that not every line goes on to the backend; `tail` is the gateway's,
-    what it adds for a peer. `is_simple` marks a kept HTTP/1.1 request without body, condition or
-    expectation.
+    for chunked. `drops` are the lines that do not go on to the backend, `named` further names
+    that Connection lists; `tail` is the gateway's, what it adds for a peer. `is_plain` marks a
+    kept HTTP/1.1 request without a body or an upgrade, `is_simple` one that is also without
+    condition and expectation.
     """
 
     __slots__ = (
-        "drops", "expect_commit", "expect_continue", "first", "hop_by_hop", "is_conditional",
-        "is_simple", "keep_alive", "length", "tail", "upgrade",
+        "codings", "drops", "expect_commit", "expect_continue", "first", "is_conditional",
+        "is_plain", "is_simple", "keep_alive", "length", "named", "tail", "upgrade",
     )  # fmt: skip
 
-    def __init__(self, first: dict[bytes, bytes], *, http11: bool, drops: bool) -> None:
+    def __init__(self, first: dict[bytes, bytes], *, http11: bool, drops: frozenset[bytes]) -> None:
         self.first = first
+        self.codings = first.get(b"accept-encoding")
         self.drops = drops
+        self.named = NOTHING
         self.keep_alive = http11
+        self.is_plain = http11
         self.is_simple = http11
         self.length = 0
         self.upgrade = b""
         self.expect_continue = False
         self.is_conditional = False
         self.expect_commit = b""
-        self.hop_by_hop = NOTHING
         self.tail: tuple[bytes, bytes] | None = None
 
     @property
@@ -81,29 +88,12 @@ class Fields:
         return accept is None or b"text/html" in accept or accept.startswith(b"*/*")
 
 
-class Block:
-    """The header lines of one request as they came, and what they mean.
-
-    `repeats` says that the very same bytes have come before.
-    """
-
-    __slots__ = ("fields", "lines", "repeats")
-
-    def __init__(self, lines: list[bytes], fields: Fields) -> None:
-        self.lines = lines
-        self.fields = fields
-        self.repeats = False
-
-    def passed_on(self) -> list[bytes]:
-        """The lines that go on to the backend."""
-        fields = self.fields
-        if not fields.drops:
-            return self.lines
-        return [line for line in self.lines if is_passed_on(line, fields.hop_by_hop)]
+def name_of(line: bytes) -> bytes:
+    """The name of a header line, in lower case."""
+    return line.partition(b":")[0].lower()
 
 
-def is_passed_on(line: bytes, hop_by_hop: frozenset[bytes]) -> bool:
-    """Whether a header line goes on to the backend."""
-    name = line.partition(b":")[0].lower()
+def is_dropped(name: bytes) -> bool:
+    """Whether a field of this name (in lower case) never goes on to the backend."""
     # WSGI and CGI cannot tell `x_forwarded_for` from `x-forwarded-for`.
-    return name not in DROPPED and name not in hop_by_hop and b"_" not in name
+    return name in DROPPED or b"_" in name

@@ -11,12 +11,14 @@ import re
 from typing import TYPE_CHECKING
 
 from ouroboros.entrypoints.surface.fields import Fields
+from ouroboros.entrypoints.surface.request import passed_on
 
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.exchange import Exchange
 
 VIA = b"ouroboros"
 END = b"\r\n"
+HEAD_END = b"\r\n\r\n"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACE_BASE = os.urandom(8).hex().encode()
 
@@ -44,21 +46,17 @@ class Gateway:
             if tail is None or tail[0] != peer:
                 tail = (peer, self._tail(request.fields, peer, trusted=trusted))
                 request.fields.tail = tail
-            lines = b"\r\n".join(request.block.passed_on())
-            start = (request.method, b" ", request.target, b" HTTP/1.1\r\n", lines)
-            request.passage = passage = (peer, b"".join((*start, END if lines else b"", tail[1])))
+            request.passage = passage = (peer, passed_on(request) + tail[1])
         self._serial += 1
         first = request.fields.first
-        request_id = b"%s%016x" % (_TRACE_BASE, self._serial)
+        serial = b"%016x" % self._serial
+        made = exchange.request_id = _TRACE_BASE + serial
         if b"x-request-id" in first and _REQUEST_ID.fullmatch(first[b"x-request-id"]):
             exchange.request_id = first[b"x-request-id"]
-        else:
-            exchange.request_id = request_id
         if b"traceparent" in first:
-            return b"%s%s\r\n\r\n" % (passage[1], exchange.request_id)
-        return b"%s%s\r\ntraceparent: 00-%s-%016x-00\r\n\r\n" % (
-            passage[1], exchange.request_id, request_id, self._serial
-        )  # fmt: skip
+            return b"".join((passage[1], exchange.request_id, HEAD_END))
+        trace = (exchange.request_id, b"\r\ntraceparent: 00-", made, b"-", serial, b"-00\r\n\r\n")
+        return b"".join((passage[1], *trace))
 
     def _tail(self, fields: Fields, peer: bytes, *, trusted: bool) -> bytes:
         """What the gateway says of a request with these fields, up to the request id's value."""

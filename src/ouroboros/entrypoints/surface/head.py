@@ -11,19 +11,22 @@ import re
 
 from ouroboros.entrypoints.surface.fields import (
     CONDITIONAL,
+    CONNECTION_OPTIONS,
     DECIDING,
+    DROPPED,
     FRAMING,
     LISTS,
     NEVER_HOP_BY_HOP,
-    NOTHING,
+    PASSED,
     READ,
-    Block,
+    SPEAKS,
     Fields,
-    is_passed_on,
+    is_dropped,
 )
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.memo import Memo
 from ouroboros.entrypoints.surface.refusal import Refusal
+from ouroboros.entrypoints.surface.request import CRLF, Line, Request, combine
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 REQUEST_LINE = re.compile(
@@ -31,7 +34,8 @@ REQUEST_LINE = re.compile(
     rb"(" + TOKEN + rb") (/[!$-;=?-~]*|\*) HTTP/1\.([01])"
 )
 FIELD_BLOCK = re.compile(rb"(?:" + TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+")
-FIELD_LINE = re.compile(rb"(" + TOKEN + rb"):[ \t]*([\t -~\x80-\xff]*)")
+FIELD_NAME = re.compile(TOKEN)
+FIELD_VALUE = re.compile(rb"[\t -~\x80-\xff]*+")
 FIELD = re.compile(rb"(" + TOKEN + rb"):[ \t]*([\t -~\x80-\xff]*)\r\n")
 BROKEN_PART = re.compile(rb"\r[^\n]|(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,253})(?::[0-9]{1,5})?")
@@ -40,64 +44,19 @@ COMMIT = re.compile(rb"[0-9a-f]{7,64}")
 # Methods whose meaning is between two neighbours, not between a browser and an application.
 REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE", b"TRACK", b"PRI"))
 HOST_NAMES = 1024
-# A header line that was read: the field and its value, or BORING, which is only passed on.
-FieldLine = tuple[bytes, bytes]
-BORING: FieldLine = (b"", b"")
-
-
-class Line:
-    """A request line: method, target as it came, its parts, and the version."""
-
-    __slots__ = ("http11", "method", "path", "query", "target")
-
-    def __init__(self, method: bytes, target: bytes, *, http11: bool) -> None:
-        self.method = method
-        self.target = target
-        self.http11 = http11
-        self.path, _, self.query = target.partition(b"?")
-
-
-class Request:
-    """One request head as it was accepted; `target` holds the bytes as they came.
-
-    `passage` is the gateway's: the head for the backend, kept for requests of the same bytes.
-    `is_plain` says that nothing but the method and the target matters for framing.
-    """
-
-    __slots__ = (
-        "block", "fields", "http11", "is_plain", "method", "passage", "path", "query", "target"
-    )  # fmt: skip
-
-    def __init__(self, line: Line, block: Block) -> None:
-        fields = block.fields
-        self.block = block
-        self.method = line.method
-        self.target = line.target
-        self.path = line.path
-        self.query = line.query
-        self.http11 = line.http11
-        self.fields = fields
-        self.passage: tuple[bytes, bytes] | None = None
-        self.is_plain = (
-            line.http11
-            and fields.keep_alive
-            and not fields.length
-            and not fields.upgrade
-            and line.method != b"HEAD"
-        )
 
 
 class Grammar:
-    """Reads request heads for one surface and remembers the header blocks it has seen."""
+    """Reads request heads for one surface and remembers the lines that it has seen."""
 
     def __init__(self, limits: Limits, hosts: frozenset[bytes]) -> None:
         self._limits = limits
         self._hosts = hosts
         self._lines = Memo[Line](limits.memo_entries)
+        self._kinds = Memo[int](limits.memo_entries * 4)
+        self._names = Memo[int](limits.memo_entries)
         # One for each version: the same fields mean something else in HTTP/1.0.
-        self._blocks = (Memo[Block](limits.memo_entries), Memo[Block](limits.memo_entries))
         self._meanings = (Memo[Fields](limits.memo_entries), Memo[Fields](limits.memo_entries))
-        self._field_lines = Memo[FieldLine](limits.memo_entries * 4)
         self._good_hosts: set[bytes] = set()
 
     def read(self, head: bytes) -> Request:
@@ -105,16 +64,12 @@ class Grammar:
 
         Raises `Refusal`: 400, 405, 413, 414, 417, 421 or 431, with a code that names the rule.
         """
-        start = head.find(b"\r\n")
-        line = self.read_line(head[:start])
-        return self.combine(line, self.read_block(head[start + 2 : -2], http11=line.http11))
-
-    def combine(self, line: Line, block: Block) -> Request:
-        """A request of its two parts. Raises `Refusal` (400) when they do not go together."""
-        fields = block.fields
-        if fields.upgrade and (line.method != b"GET" or fields.length):
-            raise Refusal(400, "bad_upgrade", "An upgrade is a GET without a body.")
-        return Request(line, block)
+        if not head.endswith(CRLF + CRLF):
+            raise Refusal(400, "bad_field", "A header line does not end with CRLF.")
+        lines = head[:-4].split(CRLF)
+        line = self.read_line(lines.pop(0))
+        fields, repeats = self.read_fields(lines, http11=line.http11)
+        return combine(line, lines, fields, head, repeats=repeats)
 
     def read_line(self, text: bytes) -> Line:
         """Read a request line without its CRLF. Raises `Refusal` (400, 405, 414)."""
@@ -136,39 +91,32 @@ class Grammar:
             self._lines.offer(text, line)
         return line
 
-    def read_block(self, text: bytes, *, http11: bool) -> Block:
-        """Read all header lines. Raises `Refusal` (400, 413, 417, 421, 431)."""
-        memo = self._blocks[http11]
-        block = memo.known.get(text)
-        if block is not None:
-            block.repeats = True
-            return block
-        lines = text.split(b"\r\n")
-        if lines.pop():
-            raise Refusal(400, "bad_field", "A header line does not end with CRLF.")
+    def read_fields(self, lines: list[bytes], *, http11: bool) -> tuple[Fields, bool]:
+        """What header lines (without their CRLF) mean, and whether each has come before.
+
+        Each line is read by itself, and most only as far as its name; what the lines with a
+        meaning say together is remembered. So a line that never repeats costs itself alone.
+        Raises `Refusal` (400, 413, 417, 421, 431).
+        """
         if len(lines) > self._limits.fields:
             raise Refusal(431, "too_many_fields", "Too many header fields.")
-        known_lines = self._field_lines.known
-        is_new = False
+        known = self._kinds.known
+        repeats = True
         speaking = []
         for line in lines:
-            known = known_lines.get(line)
-            if known is None:
-                is_new = True
-                known = self._read_field(line)
-            if known is not BORING:
+            kind = known.get(line)
+            if kind is None:
+                repeats = False
+                kind = self._read_field(line)
+            if kind:
                 speaking.append(line)
         key = tuple(speaking)
         fields = self._meanings[http11].known.get(key)
         if fields is None:
             fields = self._understand(speaking, http11=http11)
-            if len(text) <= self._limits.memo_head_bytes:
+            if sum(map(len, key)) <= self._limits.memo_head_bytes:
                 self._meanings[http11].offer(key, fields)
-        block = Block(lines, fields)
-        # A block with a line that is new cannot be one that repeats.
-        if not is_new and len(text) <= self._limits.memo_head_bytes:
-            memo.offer(text, block)
-        return block
+        return fields, repeats
 
     def check_part(self, part: bytes) -> None:
         """Refuse the beginning of a head as soon as no continuation could make it valid.
@@ -186,32 +134,42 @@ class Grammar:
         if len(part) > self._limits.head_bytes:
             raise Refusal(431, "head_too_large", "The header section is too large.")
 
-    def _read_field(self, line: bytes) -> FieldLine:
-        """Read one header line. Raises `Refusal` (400)."""
-        match = FIELD_LINE.fullmatch(line)
-        if match is None:
-            raise Refusal(400, "bad_field", "A header line breaks the grammar of RFC 9112.")
-        name = match.group(1).lower()
-        known = BORING
-        if name in READ or not is_passed_on(line, NOTHING):
-            known = (name, match.group(2).rstrip(b" \t"))
+    def _read_field(self, line: bytes) -> int:
+        """Read one header line: PASSED or SPEAKS. Raises `Refusal` (400)."""
+        name, colon, value = line.partition(b":")
+        kind = self._names.known.get(name)
+        if kind is None:
+            kind = self._read_name(name)
+        if not colon or FIELD_VALUE.fullmatch(value) is None:
+            raise _bad_field()
         if len(line) <= self._limits.memo_line_bytes:
-            self._field_lines.offer(line, known)
-        return known
+            self._kinds.offer(line, kind)
+        return kind
+
+    def _read_name(self, name: bytes) -> int:
+        if FIELD_NAME.fullmatch(name) is None:
+            raise _bad_field()
+        lower = name.lower()
+        kind = SPEAKS if lower in READ or is_dropped(lower) else PASSED
+        if len(name) <= self._limits.memo_line_bytes:
+            self._names.offer(name, kind)
+        return kind
 
     def _understand(self, lines: list[bytes], *, http11: bool) -> Fields:
         """Read what the lines mean together. Raises `Refusal` (400, 413, 417, 421)."""
         first: dict[bytes, bytes] = {}
-        drops = False
+        drops = []
         for line in lines:
-            name, value = self._field_lines.known.get(line) or self._read_field(line)
-            drops = drops or not is_passed_on(line, NOTHING)
+            text, _, value = line.partition(b":")
+            name, value = text.lower(), value.strip(b" \t")
+            if is_dropped(name):
+                drops.append(line)
             if name in first and name in READ:
                 if name not in LISTS:
                     raise Refusal(400, "repeated_field", "A header field is there twice.")
                 value = first[name] + b", " + value
             first[name] = value
-        fields = Fields(first, http11=http11, drops=drops)
+        fields = Fields(first, http11=http11, drops=frozenset(drops))
         if first.get(b"host") not in self._good_hosts:
             self._check_host(first.get(b"host"))
         if not DECIDING.isdisjoint(first):
@@ -231,14 +189,10 @@ class Grammar:
             if COMMIT.fullmatch(expected) is None:
                 raise Refusal(400, "bad_expected_commit", "X-Preview-Expect is not a commit.")
             fields.expect_commit = expected
+        plain = http11 and fields.keep_alive and not fields.length and not fields.upgrade
+        fields.is_plain = plain
         fields.is_simple = (
-            http11
-            and fields.keep_alive
-            and not fields.length
-            and not fields.upgrade
-            and not fields.is_conditional
-            and expected is None
-            and b"via" not in first
+            plain and not fields.is_conditional and expected is None and b"via" not in first
         )
 
     def _check_host(self, host: bytes | None) -> None:
@@ -256,9 +210,8 @@ class Grammar:
         named = frozenset(part.strip(b" \t") for part in options.lower().split(b","))
         if named & NEVER_HOP_BY_HOP:
             raise Refusal(400, "bad_connection", "Connection names an end-to-end field.")
-        fields.hop_by_hop = named
-        # Connection itself is dropped, so `drops` holds already; a meaning is shared by requests
-        # whose other lines may be among those it names.
+        # A meaning is shared by requests whose other lines may be among those that it names.
+        fields.named = named - DROPPED - CONNECTION_OPTIONS
         fields.keep_alive = b"close" not in named and (http11 or b"keep-alive" in named)
         upgrade = fields.first.get(b"upgrade", b"")
         # HTTP/2 by upgrade would open a second grammar behind our back (h2c smuggling).
@@ -283,6 +236,10 @@ class Grammar:
             if expect.lower() != b"100-continue":
                 raise Refusal(417, "bad_expectation", "Only 100-continue can be expected.")
             fields.expect_continue = http11 and fields.length != 0
+
+
+def _bad_field() -> Refusal:
+    return Refusal(400, "bad_field", "A header line breaks the grammar of RFC 9112.")
 
 
 def request_line_refusal(head: bytes) -> Refusal:

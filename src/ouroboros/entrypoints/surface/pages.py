@@ -7,7 +7,7 @@ asks again by itself (a Refresh field) as long as what it says is going to chang
 from __future__ import annotations
 
 from ouroboros.entrypoints.surface.answer import REASONS, Answer, problem, text_answer
-from ouroboros.entrypoints.surface.head import Request
+from ouroboros.entrypoints.surface.request import Request
 from ouroboros.entrypoints.surface.text import escape
 from ouroboros.entrypoints.surface.view import SlotState, View
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from ouroboros.entrypoints.surface.ready import SMALL_BYTES, Ready, make_ready
 from ouroboros.entrypoints.surface.refusal import Refusal
 from ouroboros.entrypoints.surface.sender import FileSender
 
@@ -14,24 +15,22 @@ if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.accesslog import AccessLog
     from ouroboros.entrypoints.surface.answer import Answer
     from ouroboros.entrypoints.surface.client import Client
-    from ouroboros.entrypoints.surface.head import Request
+    from ouroboros.entrypoints.surface.request import Request
     from ouroboros.entrypoints.surface.view import View
 
-SMALL_BYTES = 16 * 1024
 
-
-def send_ready(client: Client, ready: tuple[int, bytes, bytes]) -> None:
+def send_ready(client: Client, ready: Ready) -> None:
     """Send a prepared answer."""
-    status, lines, body = ready
+    status, text, body, _ = ready
     surface = client.surface
     surface.count[status] += 1
-    if len(body) < SMALL_BYTES:
-        client.transport.write(surface.stamps[status] + lines + body)
+    if body:
+        client.transport.writelines((surface.stamps[status] + text, body))
     else:
-        client.transport.writelines((surface.stamps[status] + lines, body))
+        client.transport.write(surface.stamps[status] + text)
 
 
-def send(client: Client, answer: Answer, request: Request, view: View, head: bytes) -> None:
+def send(client: Client, answer: Answer, request: Request, view: View) -> None:
     """Send an answer to a request, and remember it where the same bytes get the same."""
     surface = client.surface
     keep = request.fields.keep_alive and not surface.draining
@@ -48,14 +47,8 @@ def send(client: Client, answer: Answer, request: Request, view: View, head: byt
         client.transport.write(stamp + lines)
         client.begin_sending(FileSender(answer.file, answer.start, answer.stop, keep))
         return
-    if (
-        answer.fixed
-        and keep
-        and request.http11
-        and request.block.repeats
-        and not request.fields.length
-    ):
-        surface.remember(head, (answer.status, lines, answer.body), answer.body)
+    if answer.fixed and keep and request.http11 and request.repeats and not request.fields.length:
+        surface.remember(request.head, make_ready(answer.status, lines, answer.body))
     if len(answer.body) < SMALL_BYTES:
         client.transport.write(stamp + lines + answer.body)
     else:

@@ -14,10 +14,10 @@ from itertools import pairwise
 from ouroboros.entrypoints.surface import media
 from ouroboros.entrypoints.surface.answer import Answer, problem
 from ouroboros.entrypoints.surface.badge import BADGE_PATH, BADGE_SCRIPT
-from ouroboros.entrypoints.surface.head import Request
 from ouroboros.entrypoints.surface.refusal import Refusal
 from ouroboros.entrypoints.surface.release import Entry, Release
 from ouroboros.entrypoints.surface.representation import Representation
+from ouroboros.entrypoints.surface.request import Request
 from ouroboros.entrypoints.surface.rules import Redirect, with_headers
 from ouroboros.entrypoints.surface.view import View
 

@@ -18,13 +18,15 @@ from ouroboros.entrypoints.surface.client import ENDED, IDLE, TUNNEL, Client
 from ouroboros.entrypoints.surface.deadlines import Deadlines
 from ouroboros.entrypoints.surface.exchange import Exchange
 from ouroboros.entrypoints.surface.forward import Gateway
-from ouroboros.entrypoints.surface.head import Grammar, Line, Request
+from ouroboros.entrypoints.surface.head import Grammar
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.memo import Memo
 from ouroboros.entrypoints.surface.options import Options
 from ouroboros.entrypoints.surface.pages import error_answer, state_answer
 from ouroboros.entrypoints.surface.pool import Pool, Target
+from ouroboros.entrypoints.surface.ready import Ready
 from ouroboros.entrypoints.surface.refusal import Refusal
+from ouroboros.entrypoints.surface.request import Line, Request
 from ouroboros.entrypoints.surface.response import ResponseGrammar
 from ouroboros.entrypoints.surface.static import answer_static
 from ouroboros.entrypoints.surface.text import http_date
@@ -33,8 +35,6 @@ from ouroboros.entrypoints.surface.watch import Watch
 
 TICK_S = 0.5
 CHECKED_AT_ONCE = 64
-# A prepared answer (status, lines, body), or a request that goes to the backend.
-Ready = tuple[int, bytes, bytes] | Request
 BADGE_PREFIX = b"/__preview/"
 
 
@@ -65,9 +65,9 @@ class Surface:
         self.log = AccessLog(options.access_log) if options.access_log else None
         self.switches = 0
         self.stamps = Stamps()
-        self.memo = Memo[Ready](limits.memo_entries)
-        # Files by request line and accepted codings, for simple requests with other fields.
-        self.quick: dict[tuple[Line, bytes | None], tuple[int, bytes, bytes]] = {}
+        self.memo = Memo[Ready | Request](limits.memo_entries)
+        # What simple requests get by their line and accepted codings, whatever else they say.
+        self.quick: dict[tuple[Line, bytes | None], Ready] = {}
         self.grammar = Grammar(limits, options.hosts)
         self.responses = ResponseGrammar()
         self.gateway = Gateway(options.slot_id)
@@ -99,20 +99,19 @@ class Surface:
         self._exact = frozenset(prefixes)
         self._below = tuple(prefix + b"/" for prefix in prefixes)
 
-    def remember(self, head: bytes, ready: Ready, body: bytes) -> None:
+    def remember(self, head: bytes, ready: Ready | Request) -> None:
         """Keep what is known of a request for others of the very same bytes, until a switch."""
         limits = self.limits
-        if len(head) <= limits.memo_head_bytes and len(body) <= limits.memo_body_bytes:
+        size = ready[3] if isinstance(ready, tuple) else 0
+        if len(head) <= limits.memo_head_bytes and size <= limits.memo_body_bytes:
             self.memo.offer(head, ready)
 
-    def remember_file(
-        self, key: tuple[Line, bytes | None], ready: tuple[int, bytes, bytes]
-    ) -> None:
-        """Keep the answer for a file, until the next switch. Lines that repeat are one object."""
-        if not self.draining and len(ready[2]) <= self.limits.memo_body_bytes:
+    def remember_line(self, request: Request, ready: Ready) -> None:
+        """Keep what simple requests with this line and these codings get, until a switch."""
+        if not self.draining and ready[3] <= self.limits.memo_body_bytes:
             if len(self.quick) >= self.limits.memo_entries:
                 self.quick.clear()
-            self.quick[key] = ready
+            self.quick[request.line, request.fields.codings] = ready
 
     # -- requests ------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """A WebSocket echo server and a load client for bench/surface.py.
 
-Usage: surface_websocket.py server PORT | surface_websocket.py client PORT CONNECTIONS SECONDS
+Usage: websocket.py server PORT | websocket.py client PORT CONNECTIONS SECONDS
 """
 
 import asyncio
