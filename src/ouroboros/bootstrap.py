@@ -13,16 +13,22 @@ from pathlib import Path
 from ouroboros.adapters.cluster.access import ClusterAccess, external_access
 from ouroboros.adapters.cluster.embedded import plan_server
 from ouroboros.adapters.command_runner import ProcessRunner
+from ouroboros.adapters.control.answers import AnswerStore
+from ouroboros.adapters.control.audit import AuditLog
 from ouroboros.adapters.control.connection import ControlPool, open_pool
+from ouroboros.adapters.control.events import EventReader
 from ouroboros.adapters.control.leases import LeaseStore
 from ouroboros.adapters.control.output import OutputStore
 from ouroboros.adapters.control.publishes import PublishStore
+from ouroboros.adapters.control.runs import RunReader
 from ouroboros.adapters.control.slots import SlotReader
+from ouroboros.adapters.control.tokens import TokenStore
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SupervisorClient
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, CommandRunner
+from ouroboros.services.access.tokens import Tokens
 from ouroboros.services.backends import Backends
 from ouroboros.services.databases import SlotDatabases
 from ouroboros.services.doctor import Doctor
@@ -54,6 +60,11 @@ class Installation:
     slots: SlotReader
     publishes: PublishStore
     output: OutputStore
+    runs: RunReader
+    events: EventReader
+    tokens: Tokens
+    audit: AuditLog
+    answers: AnswerStore
     web_roots: WebRoots
     databases: SlotDatabases
     backends: Backends
@@ -108,6 +119,11 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         slots=slots,
         publishes=publishes,
         output=OutputStore(control),
+        runs=RunReader(control),
+        events=EventReader(control),
+        tokens=Tokens(TokenStore(control)),
+        audit=AuditLog(control),
+        answers=AnswerStore(control),
         web_roots=web_roots,
         databases=databases,
         backends=backends,

@@ -38,6 +38,8 @@ class Settings:
     pg_bin: Path | None
     url: str | None
     """A remote control plane for the command line; unset: the local one."""
+    token: str | None
+    """What the command line shows to a remote control plane."""
     seeds_dir: Path
     snapshots_dir: Path
     branch_prefix: str
@@ -89,6 +91,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         control_dsn=reader.text("OUROBOROS_CONTROL_DSN"),
         pg_bin=reader.optional_path("OUROBOROS_PG_BIN"),
         url=reader.text("OUROBOROS_URL"),
+        token=reader.text("OUROBOROS_TOKEN"),
         seeds_dir=reader.path("OUROBOROS_SEEDS_DIR", home / "infra/db/preview/seeds"),
         snapshots_dir=reader.path("OUROBOROS_SNAPSHOTS_DIR", home / "infra/db/preview/snapshots"),
         branch_prefix=reader.text("OUROBOROS_BRANCH_PREFIX") or DEFAULT_BRANCH_PREFIX,

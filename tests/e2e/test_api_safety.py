@@ -25,11 +25,11 @@ def ask(published, method: str, path: str, headers: dict[str, str]) -> tuple[int
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [
-        ({"Content-Type": "application/json", "Origin": "http://preview1.localhost:3101"}, 409,
+        ({"Content-Type": "application/json", "Origin": "http://preview1.localhost:3101"}, 403,
          "foreign_origin"),
-        ({"Content-Type": "application/json", "Sec-Fetch-Site": "same-site"}, 409,
+        ({"Content-Type": "application/json", "Sec-Fetch-Site": "same-site"}, 403,
          "foreign_origin"),
-        ({"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}, 409,
+        ({"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}, 403,
          "foreign_origin"),
         ({"Content-Type": "text/plain"}, 415, "json_required"),
         ({"Content-Type": "application/json", "Host": "evil.example"}, 400, None),
@@ -53,7 +53,7 @@ def test_a_page_of_another_site_cannot_act(published, headers, status, code):
 
 def test_a_slots_password_is_not_handed_out_over_the_network(published):
     status, document = ask(published, "GET", "/api/slots/preview-2/database/url", {})
-    assert status == 409
+    assert status == 403
     assert document["error"] == "local_socket_only"
     assert "postgresql://" not in json.dumps(document)
 

@@ -16,12 +16,15 @@ from urllib.parse import urlencode, urlsplit
 from ouroboros.adapters.unix_sockets import connect_unix
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut, Unhealthy
 
+_PROBLEM = ("type", "title", "status", "detail", "instance")
+"""The members of RFC 9457, which say again what ours say."""
+
 
 class RemoteError(PreviewError):
     """An error of the control plane, with the exit status that belongs to its code."""
 
     def __init__(self, document: Mapping[str, Any], exit_code: int, http_status: int) -> None:
-        known = {"ok", "error", "message", "hint", "command", "exit_code"}
+        known = {"ok", "error", "message", "hint", "command", "exit_code", *_PROBLEM}
         super().__init__(
             str(document.get("error", "unknown_error")),
             str(document.get("message", "")),
@@ -35,9 +38,10 @@ class RemoteError(PreviewError):
 class Client:
     """Requests to one control plane; each uses a connection of its own."""
 
-    def __init__(self, address: Path | str) -> None:
-        """`address` is the path of a unix socket, or an http(s) URL."""
+    def __init__(self, address: Path | str, token: str | None = None) -> None:
+        """`address` is the path of a unix socket, or an http(s) URL, which may want a token."""
         self._address = address
+        self._token = token
 
     def get(
         self, path: str, query: Mapping[str, Any] | None = None, time_limit_s: float = 30.0
@@ -84,7 +88,9 @@ class Client:
         connection = self._connection(time_limit_s)
         try:
             body = None if document is None else json.dumps(document, default=str)
-            headers = {"Host": "localhost", "Accept": "application/json"}
+            headers = {"Accept": "application/json"}
+            if self._token is not None:
+                headers["Authorization"] = f"Bearer {self._token}"
             if body is not None:
                 headers["Content-Type"] = "application/json"
             connection.request(method, path, body=body, headers=headers)

@@ -7,6 +7,9 @@ renamed or given a second meaning. Each edge (command line, HTTP, worker) transl
     PreviewError
     ├── BadInput        exit 2    HTTP 422   the request cannot be right, nothing was changed
     ├── NotFound        exit 2    HTTP 404   the named thing does not exist
+    ├── SignInRequired  exit 1    HTTP 401   nobody known asked for what needs somebody
+    ├── Denied          exit 1    HTTP 403   whoever asked may not do this
+    ├── TooMany         exit 1    HTTP 429   asked more often than is answered
     ├── Refused         exit 1    HTTP 409   right in form, wrong in the present state
     ├── Failed          exit 1    HTTP 500   it was tried and did not work
     ├── Unhealthy       exit 3    HTTP 503   something that must run does not
@@ -67,6 +70,27 @@ class NotFound(PreviewError):
 
     exit_code = 2
     http_status = 404
+
+
+class SignInRequired(PreviewError):
+    """Nobody who is known asked for what needs somebody; nothing was changed."""
+
+    exit_code = 1
+    http_status = 401
+
+
+class Denied(PreviewError):
+    """Whoever asked may not do this; nothing was changed."""
+
+    exit_code = 1
+    http_status = 403
+
+
+class TooMany(PreviewError):
+    """Asked more often than is answered; nothing was changed."""
+
+    exit_code = 1
+    http_status = 429
 
 
 class Refused(PreviewError):

@@ -106,6 +106,7 @@ LIST = """
     SELECT * FROM publishes
     WHERE (%(slot_id)s::text IS NULL OR slot_id = %(slot_id)s)
         AND (%(run_id)s::text IS NULL OR run_id = %(run_id)s)
+        AND (%(before)s::bigint IS NULL OR seq < %(before)s)
     ORDER BY seq DESC LIMIT %(limit)s
 """
 NEXT_LEASE = """

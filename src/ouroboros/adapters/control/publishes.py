@@ -175,11 +175,15 @@ class PublishStore:
         return {**row, "steps": steps, "artifacts": artifacts}
 
     def list(
-        self, slot_id: str | None = None, run_id: str | None = None, limit: int = 20
+        self,
+        slot_id: str | None = None,
+        run_id: str | None = None,
+        limit: int = 20,
+        before: int | None = None,
     ) -> list[dict[str, Any]]:
-        """The newest publishes first."""
+        """The newest publishes first, from below the number `before` on."""
         with control(self._pool) as db:
-            values = {"slot_id": slot_id, "run_id": run_id, "limit": limit}
+            values = {"slot_id": slot_id, "run_id": run_id, "limit": limit, "before": before}
             return db.execute(sql.LIST, values).fetchall()
 
     def kept(self, slot: Slot, keep: int) -> set[str]:

@@ -14,6 +14,7 @@ _LIST = """
         s.expires_at, s.claimed, s.changed_at, r.branch,
         live.publish_id AS live_publish, live.commit_sha, live.finished_at AS published_at,
         latest.publish_id AS latest_publish, latest.state AS latest_state, latest.failed_step,
+        step.step, step.position AS step_position,
         reset.id AS reset_id, reset.strategy, reset.seed_version, reset.snapshot_version,
         reset.details ->> 'fingerprint' AS database_fingerprint
     FROM slots s
@@ -23,6 +24,10 @@ _LIST = """
         SELECT * FROM publishes p WHERE p.slot_id = s.slot_id AND p.fence = s.fence
             AND p.run_id = s.run_id ORDER BY p.seq DESC LIMIT 1
     ) latest ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM publish_steps t WHERE t.publish_id = latest.publish_id
+            AND latest.state = 'running' ORDER BY t.position DESC LIMIT 1
+    ) step ON true
     LEFT JOIN LATERAL (
         SELECT * FROM preview_db_resets d WHERE d.slot_id = s.slot_id
             AND d.reset_status = 'completed' ORDER BY d.id DESC LIMIT 1
@@ -132,6 +137,8 @@ def _present(slot: Slot, row: dict[str, Any]) -> dict[str, Any]:
         "published_at": row["published_at"],
         "latest_publish": row["latest_publish"],
         "failed_step": row["failed_step"],
+        "step": row["step"],
+        "step_position": row["step_position"],
         "url": slot.preview_url,
         "web_port": slot.web_port,
         "api_port": slot.api_port,

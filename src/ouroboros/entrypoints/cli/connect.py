@@ -20,7 +20,9 @@ def client() -> "Client":
     from ouroboros.client import Client
 
     configured = settings()
-    return Client(configured.url or configured.run_dir / "api.sock")
+    if configured.url is not None:
+        return Client(configured.url, configured.token)
+    return Client(configured.run_dir / "api.sock")
 
 
 def path_of(*parts: str) -> str:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 HELP_FILE = Path(__file__).with_name("help.txt")
 """What `--help` says, rendered and committed: the parser's import costs more than the answer."""
 
+_COMPLETING = "_OUROBOROS_COMPLETE"
+"""Set by the shell when it asks what a word may be completed to."""
+
 _HELP = """Full-stack previews on fixed slots of one plain Linux host.
 
 A run leases a slot (allocate), publishes a branch into it (publish), and gives it back (release).
@@ -25,16 +28,27 @@ def make_app() -> "typer.Typer":
     """The commands."""
     import typer
 
-    from ouroboros.entrypoints.cli import backend, doctor, host, lease, local, publish, states
+    from ouroboros.entrypoints.cli import (
+        access,
+        backend,
+        doctor,
+        host,
+        lease,
+        local,
+        look,
+        publish,
+        states,
+    )
 
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (local, lease, publish, host, doctor):
+    for module in (local, lease, publish, look, host, doctor):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")
     app.add_typer(states.app, name="db")
+    app.add_typer(access.app, name="token")
     return app
 
 
@@ -47,11 +61,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
-    if arguments == ["status"]:
-        return _run_status()
-    if arguments == ["--help"]:
-        print(HELP_FILE.read_text(encoding="utf-8"), end="")
-        return 0
+    quick = _QUICK.get(tuple(arguments))
+    if quick is not None and _COMPLETING not in os.environ:
+        return quick()
     import typer
 
     command = " ".join(word for word in arguments[:2] if not word.startswith("-"))
@@ -68,6 +80,17 @@ def run(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _run_overview() -> int:
+    """Answer `ouroboros` alone, without the parser, too."""
+    from ouroboros.entrypoints.cli.overview import show_overview
+
+    try:
+        show_overview()
+    except PreviewError as error:
+        return fail("", error)
+    return 0
+
+
 def _run_status() -> int:
     """Answer `status` without the parser, whose import costs more than the whole answer."""
     from ouroboros.entrypoints.cli.instance import show_status
@@ -78,3 +101,12 @@ def _run_status() -> int:
     except PreviewError as error:
         return fail("status", error)
     return 0
+
+
+def _print_help() -> int:
+    print(HELP_FILE.read_text(encoding="utf-8"), end="")
+    return 0
+
+
+_QUICK = {(): _run_overview, ("status",): _run_status, ("--help",): _print_help}
+"""What is answered without the parser."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import uvicorn
+from fastapi import FastAPI
 
 from ouroboros.adapters.unix_sockets import listen_unix
 from ouroboros.bootstrap import compose
@@ -28,24 +29,34 @@ def main() -> int:
         return error.exit_code
     installation.leases.register()
     app = make_app(installation)
-    config = uvicorn.Config(app, log_level="warning", server_header=False)
     try:
-        asyncio.run(_serve(_Server(config, app.state.closing), settings))
+        asyncio.run(_serve(serving(app), settings))
     finally:
         installation.close()
         (settings.run_dir / "api.sock").unlink(missing_ok=True)
     return 0
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which tells endless answers to end before it waits for them."""
+def serving(app: FastAPI) -> uvicorn.Server:
+    """The server of an application. What a proxy says of addresses is judged by the gate."""
+    config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
+    return _Server(config, app)
 
-    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+
+class _Server(uvicorn.Server):
+    """A server that ends the streams it serves when it is asked to stop.
+
+    Uvicorn waits for open connections, and a stream of events would stay open for ever.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
-        self._closing = closing
+        self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._closing.set()
+        """End the streams, then wait for what is left."""
+        self._app.state.news.end()
+        self._app.state.closing.set()
         await super().shutdown(sockets)
 
 

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ouroboros.domain.database_url import DatabaseUrl
-from ouroboros.domain.errors import Refused
+from ouroboros.domain.errors import Denied, Refused
 from ouroboros.domain.reset import choose_source
+from ouroboros.entrypoints.http.browsers import is_socket
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 
 router = APIRouter(prefix="/api", tags=["databases"])
@@ -116,8 +117,8 @@ def url(at: At, slot: PathSlot, request: Request) -> dict[str, Any]:
     Only over the installation's unix socket: any process of this host, a neighbour's backend
     among them, may reach the TCP port (403 `local_socket_only`).
     """
-    if request.client is not None and request.client.host:
-        raise Refused(
+    if not is_socket(request):
+        raise Denied(
             "local_socket_only",
             "a password is handed out over the unix socket only",
             "ouroboros db url --slot S, on the host itself",

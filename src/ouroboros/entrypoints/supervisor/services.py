@@ -18,7 +18,7 @@ from ouroboros.settings import Settings
 _PATH_SETTINGS = ("OUROBOROS_PG_BIN", "OUROBOROS_SEEDS_DIR", "OUROBOROS_SNAPSHOTS_DIR")
 # What would redirect a client library, an interpreter or a listener behind our back.
 _STRIPPED_PREFIXES = ("PG", "LISTEN_", "NOTIFY_", "PREVIEW_", "WEB_", "SLOT_", "UVICORN_")
-_STRIPPED = ("DATABASE_URL", "PORT", "HOST")
+_STRIPPED = ("DATABASE_URL", "PORT", "HOST", "OUROBOROS_TOKEN")
 _KEPT = ("SLOT_IDS_CSV", failpoint.ENVIRONMENT_KEY, failpoint.FILE_KEY)
 
 

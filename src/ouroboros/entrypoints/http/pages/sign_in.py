@@ -1,0 +1,71 @@
+"""Signing in by a one-time link or a token, and out again.
+
+The link is used by the button and not by opening it: a GET changes nothing, and a chat that looks
+at links beforehand would use it up.
+"""
+
+from urllib.parse import parse_qs, urlsplit
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from ouroboros.domain.access import Kind, Principal
+from ouroboros.domain.errors import BadInput
+from ouroboros.entrypoints.http.browsers import cookie_name, is_https
+from ouroboros.entrypoints.http.dependencies import At
+from ouroboros.entrypoints.http.pages.rendering import show
+from ouroboros.entrypoints.http.tokens import dashboard_address
+from ouroboros.services.access.tokens import SESSION_TTL_S
+
+router = APIRouter()
+
+
+@router.get("/sign-in")
+def ask(request: Request, at: At, link: str = "") -> Response:
+    """The form; on the dashboard's own host name, whose cookies no preview sees."""
+    address = dashboard_address(at, request)
+    if request.headers.get("host") != urlsplit(address).netloc and at.settings.local:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{address}/sign-in{query}", 307)
+    page: HTMLResponse = show(request, "sign_in.html", title="Sign in", live=False, link=link)
+    page.headers["Cache-Control"] = "no-store"
+    return page
+
+
+@router.post("/sign-in")
+async def enter(request: Request, at: At) -> Response:
+    """Exchange the link or the token for a session."""
+    form = await read_form(request)
+    made = at.tokens.sign_in(form.get("secret", "").strip())
+    answer = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
+    answer.set_cookie(
+        cookie_name(request),
+        made.text,
+        max_age=SESSION_TTL_S,
+        path="/",
+        secure=is_https(request),
+        httponly=True,
+        # On plain http a host's cookies go to all of its ports, so no link elsewhere sends it.
+        samesite="lax" if is_https(request) else "strict",
+    )
+    return answer
+
+
+@router.post("/sign-out")
+def leave(request: Request, at: At) -> Response:
+    """End the session."""
+    principal: Principal = request.state.principal
+    if principal.kind is Kind.SESSION and principal.secret_id is not None:
+        at.tokens.store.end_session(principal.secret_id)
+    answer = RedirectResponse("/", 303)
+    answer.delete_cookie(cookie_name(request), path="/", secure=is_https(request), httponly=True)
+    return answer
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form, the first of each name; raises `invalid_request` when it is none."""
+    try:
+        found = parse_qs((await request.body()).decode("ascii"), max_num_fields=50)
+    except ValueError as error:
+        raise BadInput("invalid_request", "this is not a form") from error
+    return {name: values[0] for name, values in found.items()}

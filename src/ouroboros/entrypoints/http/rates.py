@@ -1,0 +1,52 @@
+"""How often somebody may ask: a token bucket for each, kept in memory and forgotten when full."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from ouroboros.domain.errors import TooMany
+
+_MOST_KEPT = 10_000
+
+
+class Rates:
+    """One bucket for each key: `burst` at once, `per_s` in the long run."""
+
+    def __init__(
+        self, per_s: float, burst: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, key: str) -> bool:
+        """Take one; whether there was one to take."""
+        with self._lock:
+            left = self._now(key)
+            if left < 1:
+                return False
+            self._keep(key, left - 1)
+            return True
+
+    def note(self, key: str) -> None:
+        """Take one without asking."""
+        with self._lock:
+            self._keep(key, max(0.0, self._now(key) - 1))
+
+    def require(self, key: str, told: str) -> None:
+        """Raise `too_many_requests` when none is left; takes none."""
+        with self._lock:
+            if self._now(key) >= 1:
+                return
+        raise TooMany("too_many_requests", told, f"wait {1 / self._per_s:.0f} s")
+
+    def _now(self, key: str) -> float:
+        left, at = self._left.get(key, (self._burst, self._clock()))
+        return min(self._burst, left + (self._clock() - at) * self._per_s)
+
+    def _keep(self, key: str, left: float) -> None:
+        if key not in self._left and len(self._left) >= _MOST_KEPT:
+            self._left.clear()
+        self._left[key] = (left, self._clock())

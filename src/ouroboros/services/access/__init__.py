@@ -1,0 +1,1 @@
+"""Access: tokens for programs, one-time links and sessions for people."""
