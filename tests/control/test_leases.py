@@ -50,6 +50,18 @@ def test_a_released_lease_cannot_be_released_again(control_plane):
     assert refused.value.code == "lease_lost"
 
 
+def test_a_run_that_waits_again_cannot_release_what_it_held_before(control_plane):
+    lease = control_plane.take("a").lease
+    control_plane.leases.release(lease.slot, "a")
+    for run in ("b", "c", "d"):
+        control_plane.take(run)
+    assert control_plane.take("a") is None
+    with pytest.raises(Refused) as refused:
+        control_plane.leases.release(lease.slot, "a")
+    assert refused.value.code == "lease_lost"
+    assert control_plane.leases.waiting("a").position == 1
+
+
 def test_a_heartbeat_on_an_expired_lease_is_refused_before_anyone_reaped_it(control_plane):
     lease = control_plane.take("a").lease
     control_plane.let_expire(lease.slot.id)

@@ -69,11 +69,15 @@ EXTEND = """
 """
 LOCK_SLOT = "SELECT slot_id, run_id, lease_state FROM slots WHERE slot_id = %(slot_id)s FOR UPDATE"
 RELEASE = """
-    WITH ended AS (UPDATE runs SET state = 'ended' WHERE run_id = %(run_id)s)
-    UPDATE slots SET lease_state = 'released', run_id = NULL, leased_at = NULL,
-        expires_at = NULL, claimed = false
-    WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND lease_state = 'leased'
-    RETURNING fence
+    WITH released AS (
+        UPDATE slots SET lease_state = 'released', run_id = NULL, leased_at = NULL,
+            expires_at = NULL, claimed = false
+        WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND lease_state = 'leased'
+        RETURNING fence
+    ), ended AS (
+        UPDATE runs SET state = 'ended' FROM released WHERE run_id = %(run_id)s
+    )
+    SELECT fence FROM released
 """
 LEAVE_QUEUE = """
     UPDATE runs SET state = 'ended', queue_seq = NULL, waiting_since = NULL
