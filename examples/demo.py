@@ -57,6 +57,8 @@ def main() -> None:
     print(f"\nTwo previews are up after {time.monotonic() - began:.0f} s:\n")
     for url, run_id, commit, change in shown:
         print(f"  {url}\n      {run_id} ({commit}): {change}\n")
+    link = ouroboros("open", "--sign-in")["url"]
+    print(f"The dashboard, signed in (once, within 15 minutes):\n\n  {link}\n")
     print("Look around:  .venv/bin/ouroboros slots · publishes · logs --slot preview-1")
     print("End it:       make stop")
 

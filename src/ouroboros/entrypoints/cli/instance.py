@@ -63,6 +63,22 @@ def bring_up(configured: Settings, supervisor: tuple[str, ...] = _SUPERVISOR) ->
     return {"already_up": True, **_wait_until_up(configured)}
 
 
+def with_sign_in(configured: Settings, document: dict[str, Any]) -> dict[str, Any]:
+    """The answer of `up` with a link that signs an administrator in, once.
+
+    An instance that just cannot make one is up all the same.
+    """
+    from ouroboros.client import Client
+
+    try:
+        made = Client(configured.run_dir / "api.sock").post(
+            "/api/sign-in-links", time_limit_s=_ASK_LIMIT_S
+        )
+    except PreviewError:
+        return document
+    return {**document, "sign_in": made["link"]}
+
+
 def bring_down(configured: Settings) -> dict[str, Any]:
     """End an instance and wait until nothing of it is left.
 
@@ -165,6 +181,8 @@ def told_up(document: Document) -> str:
     already = "Ouroboros is up already" if document.get("already_up") else "Ouroboros is up"
     lines = [f"{already}: {document['api_url']} (pid {document['pid']})"]
     lines += [f"  {slot['slot_id']}  {slot['preview_url']}" for slot in document["slots"]]
+    if document.get("sign_in"):
+        lines += ["The dashboard, signed in (once, within 15 minutes):", f"  {document['sign_in']}"]
     return "\n".join(lines)
 
 

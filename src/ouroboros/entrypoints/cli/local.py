@@ -13,6 +13,7 @@ from ouroboros.entrypoints.cli.instance import (
     show_status,
     told_down,
     told_up,
+    with_sign_in,
 )
 from ouroboros.entrypoints.cli.output import answer, progress
 
@@ -23,13 +24,13 @@ def up(
     """Start PostgreSQL, the API, the worker and the slots' surfaces, and keep them up."""
     configured = settings()
     if detach:
-        answer("up", bring_up(configured), told_up)
+        answer("up", with_sign_in(configured, bring_up(configured)), told_up)
         return
     from ouroboros.entrypoints.supervisor.house import run_house
     from ouroboros.entrypoints.supervisor.services import plan_services
 
     def on_ready(document: dict[str, Any]) -> None:
-        answer("up", document, told_up)
+        answer("up", with_sign_in(configured, document), told_up)
         sys.stdout.flush()
 
     run_house(configured, plan_services(configured, os.environ), on_ready, progress)

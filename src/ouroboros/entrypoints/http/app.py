@@ -1,6 +1,7 @@
 """The application: its routes, and what every request passes before one of them."""
 
 import asyncio
+from functools import partial
 
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -32,6 +33,7 @@ from ouroboros.entrypoints.http import (
     tokens,
 )
 from ouroboros.entrypoints.http.deeds import Deeds
+from ouroboros.entrypoints.http.description import describe
 from ouroboros.entrypoints.http.gate import Gate
 from ouroboros.entrypoints.http.news import CHANNELS, News
 from ouroboros.entrypoints.http.permissions import authorize
@@ -68,6 +70,7 @@ def make_app(installation: Installation) -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(authorize)],
     )
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.state.installation = installation
     dsn = installation.access.control_dsn()
     app.state.news = News(Notices(dsn, CHANNELS), installation.events)

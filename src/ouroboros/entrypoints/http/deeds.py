@@ -49,7 +49,7 @@ class Deeds:
             await self._app(scope, receive, send)
             return
         body = await request.body()
-        deed = Deed(f"{who.kind} {who.name}", f"{scope['method']} {scope['path']}")
+        deed = Deed(_named(who), f"{scope['method']} {scope['path']}")
         deed.request = _asked(body)
         await run_sync(self._name_target, deed, scope["path"])
         held: list[Message] = []
@@ -116,6 +116,10 @@ class Deeds:
                 deed.slot_id = document["slot_id"]
                 return {key: document[key] for key in _SHOWN}
         return None
+
+
+def _named(who: Principal) -> str:
+    return who.name if who.secret_id is None else f"{who.kind} {who.name} ({who.secret_id})"
 
 
 def _is_recorded(scope: Scope) -> bool:

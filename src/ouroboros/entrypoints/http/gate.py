@@ -76,13 +76,12 @@ class Gate:
         return NOBODY
 
     async def _known(self, request: Request, text: str, kind: Kind) -> Principal:
-        peer = _peer(request)
-        self._failures.require(peer, "too many unknown tokens")
         found = await run_sync(self._tokens.find, text, kind)
-        if found is None:
-            self._failures.note(peer)
-            raise SignInRequired("token_unknown", "this token is unknown, ended or expired")
-        return found
+        if found is not None:
+            return found
+        if not self._failures.take(_peer(request)):
+            raise TooMany("too_many_requests", "too many unknown tokens", "wait a few seconds")
+        raise SignInRequired("token_unknown", "this token is unknown, ended or expired")
 
     def _refuse_floods(self, request: Request, principal: Principal) -> None:
         if principal.kind is Kind.LOCAL:

@@ -4,8 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from ouroboros.domain.errors import TooMany
-
 _MOST_KEPT = 10_000
 
 
@@ -29,18 +27,6 @@ class Rates:
                 return False
             self._keep(key, left - 1)
             return True
-
-    def note(self, key: str) -> None:
-        """Take one without asking."""
-        with self._lock:
-            self._keep(key, max(0.0, self._now(key) - 1))
-
-    def require(self, key: str, told: str) -> None:
-        """Raise `too_many_requests` when none is left; takes none."""
-        with self._lock:
-            if self._now(key) >= 1:
-                return
-        raise TooMany("too_many_requests", told, f"wait {1 / self._per_s:.0f} s")
 
     def _now(self, key: str) -> float:
         left, at = self._left.get(key, (self._burst, self._clock()))

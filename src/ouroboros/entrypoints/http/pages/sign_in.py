@@ -4,7 +4,7 @@ The link is used by the button and not by opening it: a GET changes nothing, and
 at links beforehand would use it up.
 """
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -14,19 +14,21 @@ from ouroboros.domain.errors import BadInput
 from ouroboros.entrypoints.http.browsers import cookie_name, is_https
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.entrypoints.http.pages.rendering import show
-from ouroboros.entrypoints.http.tokens import dashboard_address
 from ouroboros.services.access.tokens import SESSION_TTL_S
 
 router = APIRouter()
+
+_SHARED = ("localhost", "127.0.0.1", "::1")
+"""Names that previews are reached by, too: no cookie is set for them."""
 
 
 @router.get("/sign-in")
 def ask(request: Request, at: At, link: str = "") -> Response:
     """The form; on the dashboard's own host name, whose cookies no preview sees."""
-    address = dashboard_address(at, request)
-    if request.headers.get("host") != urlsplit(address).netloc and at.settings.local:
+    if request.url.hostname in _SHARED and at.settings.local:
+        port = f":{request.url.port}" if request.url.port else ""
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{address}/sign-in{query}", 307)
+        return RedirectResponse(f"http://ouroboros.localhost{port}/sign-in{query}", 307)
     page: HTMLResponse = show(request, "sign_in.html", title="Sign in", live=False, link=link)
     page.headers["Cache-Control"] = "no-store"
     return page
