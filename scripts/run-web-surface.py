@@ -6,6 +6,7 @@ Usage: run-web-surface.py --root infra/web-preview-1 --port 3101 --api-target ht
 
 # pathlib would be loaded for these few paths alone.
 # ruff: noqa: PTH112, PTH118, PTH120, PTH208
+import gc
 import os
 import sys
 
@@ -42,10 +43,15 @@ def _list(directory: str) -> list[str]:
 
 if __name__ == "__main__":
     prefer_the_checkout_s_python()
+    # Nothing that a start makes is garbage; the process turns the collector on again.
+    gc.disable()
     sys.path.insert(0, os.path.join(CHECKOUT, "src"))
     # Keep compiled modules whatever the environment prefers: without them a start takes twice
     # as long. Where the checkout cannot be written to, nothing is written.
     sys.dont_write_bytecode = False
+    from ouroboros.entrypoints.surface.without_tls import leave_out_tls
+
+    leave_out_tls()
     from ouroboros.entrypoints.surface.process import main
 
     sys.exit(main(sys.argv[1:], os.environ))

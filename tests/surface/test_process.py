@@ -116,6 +116,35 @@ def test_all_problems_are_reported_at_once():
         assert name in document["message"]
 
 
+def test_words_that_are_no_options_are_problems_and_help_lists_those_that_are():
+    code, out = run("--root", "/", "--nonsense", "1", "--prot=1", "--port")
+    message = json.loads(out)["message"]
+    assert code == 2
+    for part in ("--nonsense: no such", "--prot=1: no such", "--port: its value is missing"):
+        assert part in message
+    code, out = run("--help")
+    assert code == 0
+    for name in ("--root", "--port", "--api-target", "WEB_ACCESS_LOG"):
+        assert name in out
+
+
+def test_an_option_may_be_one_word_and_wins_over_the_environment(web):
+    web.publish("one", {"index.html": INDEX})
+    env = {"WEB_SLOT": "preview-7", "WEB_HOST": "192.0.2.1"}
+    with started(web.root, "--slot=preview-9", "--host=127.0.0.1", env=env) as process:
+        assert process.first["slot_id"] == "preview-9"
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_no_tls_is_set_up_for_a_surface(web, loop):
+    web.publish("one", {"index.html": INDEX})
+    with started(web.root, env={"WEB_EVENT_LOOP": loop}) as process:
+        assert process.get().body == INDEX
+        maps = Path(f"/proc/{process.process.pid}/maps").read_text(encoding="utf-8")
+        assert ("uvloop" in maps) == (loop == "uvloop")
+        assert "libssl" not in maps
+
+
 def test_started_twice_for_the_same_root_says_so_and_is_no_failure(web, tmp_path):
     with started(web.root) as process:
         arguments = ("--port", str(process.port), "--api-target", "http://127.0.0.1:9")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from binascii import hexlify
 from typing import TYPE_CHECKING
 
 from ouroboros.entrypoints.surface.fields import Fields
@@ -49,14 +50,14 @@ class Gateway:
             request.passage = passage = (peer, passed_on(request) + tail[1])
         self._serial += 1
         first = request.fields.first
-        serial = b"%016x" % self._serial
-        made = exchange.request_id = _TRACE_BASE + serial
+        serial = hexlify(self._serial.to_bytes(8, "big"))
+        exchange.request_id = made = _TRACE_BASE + serial
         if b"x-request-id" in first and _REQUEST_ID.fullmatch(first[b"x-request-id"]):
             exchange.request_id = first[b"x-request-id"]
         if b"traceparent" in first:
             return b"".join((passage[1], exchange.request_id, HEAD_END))
-        trace = (exchange.request_id, b"\r\ntraceparent: 00-", made, b"-", serial, b"-00\r\n\r\n")
-        return b"".join((passage[1], *trace))
+        trace = (b"\r\ntraceparent: 00-", made, b"-", serial, b"-00\r\n\r\n")
+        return b"".join((passage[1], exchange.request_id, *trace))
 
     def _tail(self, fields: Fields, peer: bytes, *, trusted: bool) -> bytes:
         """What the gateway says of a request with these fields, up to the request id's value."""

@@ -44,6 +44,21 @@ COMMIT = re.compile(rb"[0-9a-f]{7,64}")
 # Methods whose meaning is between two neighbours, not between a browser and an application.
 REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE", b"TRACK", b"PRI"))
 HOST_NAMES = 1024
+LATEST_BYTES = 512
+
+
+class Name:
+    """A field name that was read: what its lines are to us, and the latest one.
+
+    A line is kept when it comes twice in a row. To ask whether it came at any time before would
+    cost lines that never repeat a third more.
+    """
+
+    __slots__ = ("kind", "latest")
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+        self.latest = b""
 
 
 class Grammar:
@@ -53,8 +68,8 @@ class Grammar:
         self._limits = limits
         self._hosts = hosts
         self._lines = Memo[Line](limits.memo_entries)
-        self._kinds = Memo[int](limits.memo_entries * 4)
-        self._names = Memo[int](limits.memo_entries)
+        self._kinds: dict[bytes, int] = {}
+        self._names: dict[bytes, Name] = {}
         # One for each version: the same fields mean something else in HTTP/1.0.
         self._meanings = (Memo[Fields](limits.memo_entries), Memo[Fields](limits.memo_entries))
         self._good_hosts: set[bytes] = set()
@@ -88,7 +103,7 @@ class Grammar:
             raise Refusal(400, "bad_target", "The asterisk form belongs to OPTIONS alone.")
         line = Line(method, target, http11=minor == b"1")
         if len(text) <= self._limits.memo_line_bytes:
-            self._lines.offer(text, line)
+            line.repeats = self._lines.offer(text, line)
         return line
 
     def read_fields(self, lines: list[bytes], *, http11: bool) -> tuple[Fields, bool]:
@@ -100,14 +115,22 @@ class Grammar:
         """
         if len(lines) > self._limits.fields:
             raise Refusal(431, "too_many_fields", "Too many header fields.")
-        known = self._kinds.known
+        kinds, names = self._kinds, self._names
         repeats = True
         speaking = []
         for line in lines:
-            kind = known.get(line)
+            kind = kinds.get(line)
             if kind is None:
                 repeats = False
-                kind = self._read_field(line)
+                text, colon, value = line.partition(b":")
+                name = names.get(text) or self._read_name(text)
+                if not colon or FIELD_VALUE.fullmatch(value) is None:
+                    raise _bad_field()
+                kind = name.kind
+                if line == name.latest:
+                    self._keep(line, kind)
+                elif len(line) <= LATEST_BYTES:
+                    name.latest = line
             if kind:
                 speaking.append(line)
         key = tuple(speaking)
@@ -134,26 +157,23 @@ class Grammar:
         if len(part) > self._limits.head_bytes:
             raise Refusal(431, "head_too_large", "The header section is too large.")
 
-    def _read_field(self, line: bytes) -> int:
-        """Read one header line: PASSED or SPEAKS. Raises `Refusal` (400)."""
-        name, colon, value = line.partition(b":")
-        kind = self._names.known.get(name)
-        if kind is None:
-            kind = self._read_name(name)
-        if not colon or FIELD_VALUE.fullmatch(value) is None:
+    def _read_name(self, text: bytes) -> Name:
+        """Read the name of a field that is not known. Raises `Refusal` (400)."""
+        if FIELD_NAME.fullmatch(text) is None:
             raise _bad_field()
-        if len(line) <= self._limits.memo_line_bytes:
-            self._kinds.offer(line, kind)
-        return kind
+        lower = text.lower()
+        name = Name(SPEAKS if lower in READ or is_dropped(lower) else PASSED)
+        if len(text) <= self._limits.memo_line_bytes:
+            if len(self._names) >= self._limits.memo_entries:
+                self._names.clear()
+            self._names[text] = name
+        return name
 
-    def _read_name(self, name: bytes) -> int:
-        if FIELD_NAME.fullmatch(name) is None:
-            raise _bad_field()
-        lower = name.lower()
-        kind = SPEAKS if lower in READ or is_dropped(lower) else PASSED
-        if len(name) <= self._limits.memo_line_bytes:
-            self._names.offer(name, kind)
-        return kind
+    def _keep(self, line: bytes, kind: int) -> None:
+        """Remember a header line that has come twice in a row."""
+        if len(self._kinds) >= self._limits.memo_entries * 4:
+            self._kinds.clear()
+        self._kinds[line] = kind
 
     def _understand(self, lines: list[bytes], *, http11: bool) -> Fields:
         """Read what the lines mean together. Raises `Refusal` (400, 413, 417, 421)."""

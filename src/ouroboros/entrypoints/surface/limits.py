@@ -1,15 +1,16 @@
 """The limits of a surface: sizes, counts and times, in one value.
 
-Apart, so that a test can shrink every one of them and a reader finds all of them on one page.
+Apart, so that a test can shrink every one of them and a reader finds all of them on one page. A
+named tuple, as the other values of the surface are: to make a frozen dataclass costs 0.6 ms of
+each start, and there were nine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds that hold for every client; units stand in the names."""
 
     connections: int = 8192

@@ -23,17 +23,21 @@ class Memo(Generic[Value]):
         self._seen: set[int] = set()
         self.known: dict[Hashable, Value] = {}
 
-    def offer(self, key: Hashable, value: Value) -> None:
-        """Keep the value when this key was offered before; forget everything when full."""
+    def offer(self, key: Hashable, value: Value) -> bool:
+        """Keep the value when this key was offered before; forget everything when full.
+
+        Says whether it is kept now.
+        """
         mark = hash(key)
         if mark not in self._seen:
             if len(self._seen) >= self._entries:
                 self._seen.clear()
             self._seen.add(mark)
-            return
+            return False
         if len(self.known) >= self._entries:
             self.known.clear()
         self.known[key] = value
+        return True
 
     def clear(self) -> None:
         """Forget everything, because what the values were made from has changed."""

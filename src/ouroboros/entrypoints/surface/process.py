@@ -21,16 +21,20 @@ from collections.abc import Mapping, Sequence
 from ouroboros.entrypoints.surface.client import Client
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.metrics import MetricsConnection
-from ouroboros.entrypoints.surface.options import BadOptions, Options, read_options
+from ouroboros.entrypoints.surface.options import BadOptions, Options, read_options, usage
 from ouroboros.entrypoints.surface.supervision import Supervisor
 from ouroboros.entrypoints.surface.surface import TICK_S, Surface
 
 IDLE_GRACE_S = 0.5
+SETTLED_S = 1.0
 COMMAND = "run-web-surface"
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a surface until SIGTERM or SIGINT. Returns the exit code (0, 1 or 2)."""
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        print(usage())
+        return 0
     try:
         options = read_options(arguments, environment)
     except BadOptions as error:
@@ -126,10 +130,7 @@ async def serve(
     metrics = await open_metrics(options.control_socket, surface)
     supervisor = Supervisor(environment)
     supervisor.ready()
-    # What is there now stays: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    give_back_memory()
+    loop.call_later(SETTLED_S, settle)
     ticker = asyncio.ensure_future(tick(surface, supervisor))
     await stop.wait()
     supervisor.stopping()
@@ -143,8 +144,15 @@ async def serve(
     return 0
 
 
-def give_back_memory() -> None:
-    """Return what only the start needed to the system (malloc_trim(3), where there is one)."""
+def settle() -> None:
+    """Some time after the start: what is there now stays, what only the start needed goes.
+
+    The collector, which the script has kept out of the start, need not look at it again; free
+    memory goes back to the system (malloc_trim(3), where there is one).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

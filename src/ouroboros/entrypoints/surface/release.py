@@ -10,8 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ouroboros.entrypoints.surface import media
 from ouroboros.entrypoints.surface.badge import with_badge
@@ -34,8 +33,7 @@ SIBLINGS = ((".br", b"br"), (".zst", b"zstd"), (".gz", b"gzip"))
 SHORT = {b"br": b"br", b"zstd": b"zst", b"gzip": b"gz"}
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseInfo:
+class ReleaseInfo(NamedTuple):
     """The part of release.json that the surface acts on; unknown keys are ignored."""
 
     publish_id: str = ""
@@ -56,19 +54,17 @@ class ReleaseInfo:
     headers: tuple[HeaderRule, ...] = ()
 
 
-@dataclass(slots=True)
-class Entry:
-    """One path of a release: what it is and the forms it can be sent in, smallest first."""
+class Entry(NamedTuple):
+    """One path of a release: what it is and the forms it can be sent in, by content coding."""
 
     path: str
     is_document: bool
     is_fingerprinted: bool
     identity: Representation
-    variants: dict[bytes, Representation] = field(default_factory=dict)
+    variants: dict[bytes, Representation]
 
 
-@dataclass(slots=True)
-class Release:
+class Release(NamedTuple):
     """An indexed release; immutable once built, and pinned by each request that it answers."""
 
     info: ReleaseInfo
@@ -86,7 +82,7 @@ def read_info(text: bytes) -> ReleaseInfo:
         raise ValueError("release.json is not an object")  # noqa: TRY004 - bad content
 
     values: dict[str, Any] = {}
-    for name in ReleaseInfo.__slots__:
+    for name in ReleaseInfo._fields:
         default = getattr(_DEFAULTS, name)
         value = document.get(name)
         if name == "proxy_prefixes":
@@ -216,7 +212,7 @@ def _entry(path: str, file: StoredFile, stored: dict[str, StoredFile], info: Rel
         if body is not file.body:
             # The siblings made at publish time hold the page without the badge.
             return _made_entry(path, lines, body)
-    entry = Entry(path, document, fixed, Representation.of_file(lines, file, b""))
+    entry = Entry(path, document, fixed, Representation.of_file(lines, file, b""), {})
     for suffix, coding in SIBLINGS:
         sibling = stored.get(path + suffix)
         if sibling is not None and sibling.size < file.size:
@@ -229,7 +225,8 @@ def _entry(path: str, file: StoredFile, stored: dict[str, StoredFile], info: Rel
 def _made_entry(path: str, lines: bytes, body: bytes) -> Entry:
     tag = digest_of(body)
     lines += b"Vary: Accept-Encoding\r\n"
-    entry = Entry(path, True, False, Representation(lines, entity_tag(tag, b""), body, None, b""))
+    whole = Representation(lines, entity_tag(tag, b""), body, None, b"")
+    entry = Entry(path, True, False, whole, {})
     packed = compressed(body)
     entry.variants[b"gzip"] = Representation(lines, entity_tag(tag, b"gzip"), packed, None, b"gzip")
     return entry

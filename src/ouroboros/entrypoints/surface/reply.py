@@ -24,10 +24,12 @@ def send_ready(client: Client, ready: Ready) -> None:
     status, text, body, _ = ready
     surface = client.surface
     surface.count[status] += 1
-    if body:
-        client.transport.writelines((surface.stamps[status] + text, body))
-    else:
+    if not body:
         client.transport.write(surface.stamps[status] + text)
+    elif len(body) < SMALL_BYTES:
+        client.transport.write(surface.stamps[status] + text + body)
+    else:
+        client.transport.writelines((surface.stamps[status] + text, body))
 
 
 def send(client: Client, answer: Answer, request: Request, view: View) -> None:

@@ -12,14 +12,18 @@ CRLF = b"\r\n"
 
 
 class Line:
-    """A request line: method, target as it came, its parts, and the version."""
+    """A request line: method, target as it came, its parts, and the version.
 
-    __slots__ = ("http11", "method", "path", "query", "target")
+    `repeats` says that the same line has come before, and that all of them get this object.
+    """
+
+    __slots__ = ("http11", "method", "path", "query", "repeats", "target")
 
     def __init__(self, method: bytes, target: bytes, *, http11: bool) -> None:
         self.method = method
         self.target = target
         self.http11 = http11
+        self.repeats = False
         self.path, _, self.query = target.partition(b"?")
 
 

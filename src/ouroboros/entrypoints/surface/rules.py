@@ -7,8 +7,7 @@ release is indexed, and refused there when they could break the framing of an an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 STATUSES = frozenset((200, 301, 302, 303, 307, 308, 404, 410))
 _PLACEHOLDER = re.compile(r":([A-Za-z_][A-Za-z0-9_]*)")
@@ -21,8 +20,7 @@ _RESERVED = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(NamedTuple):
     """One rule: requests that match `pattern` go to `target` with `status` (200 rewrites)."""
 
     pattern: re.Pattern[bytes]
@@ -45,8 +43,7 @@ class Redirect:
         return re.sub(rb"^/{2,}", b"/", filled) if self.target.startswith("/") else filled
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderRule:
+class HeaderRule(NamedTuple):
     """Header lines for the paths that match `pattern`."""
 
     pattern: re.Pattern[bytes]

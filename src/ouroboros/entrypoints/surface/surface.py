@@ -108,7 +108,9 @@ class Surface:
 
     def remember_line(self, request: Request, ready: Ready) -> None:
         """Keep what simple requests with this line and these codings get, until a switch."""
-        if not self.draining and ready[3] <= self.limits.memo_body_bytes:
+        if self.draining or not request.line.repeats:
+            return
+        if ready[3] <= self.limits.memo_body_bytes:
             if len(self.quick) >= self.limits.memo_entries:
                 self.quick.clear()
             self.quick[request.line, request.fields.codings] = ready

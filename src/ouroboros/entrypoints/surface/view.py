@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ouroboros.entrypoints.surface.release import (
     Release,
@@ -22,8 +22,7 @@ FORMER_RELEASES = 3
 DIRECTORIES = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class SlotState:
+class SlotState(NamedTuple):
     """What state.json says while there is no release; all of it is for people to read."""
 
     state: str = "free"
@@ -39,22 +38,26 @@ class SlotState:
     log_url: str = ""
 
 
-@dataclass(slots=True)
 class View:
-    """A pinned answer to "what is served": `release` is None when there is only a state."""
+    """A pinned answer to "what is served": `release` is None when there is only a state.
 
-    slot_id: str
-    state: SlotState
-    release: Release | None
-    is_published: bool
-    directory: str
-    lines: bytes = b""
-    _former: list[Release] | None = field(default=None)
+    `lines` are the header lines that every answer of this view carries.
+    """
 
-    def __post_init__(self) -> None:
-        names = [("Slot", self.slot_id)]
-        if self.release is not None and self.is_published:
-            info = self.release.info
+    __slots__ = ("_former", "directory", "is_published", "lines", "release", "slot_id", "state")
+
+    def __init__(
+        self, slot_id: str, state: SlotState, release: Release | None, directory: str = ""
+    ) -> None:
+        self.slot_id = slot_id
+        self.state = state
+        self.release = release
+        self.directory = directory
+        self.is_published = directory != ""
+        self._former: list[Release] | None = None
+        names = [("Slot", slot_id)]
+        if release is not None and self.is_published:
+            info = release.info
             names += [("Run", info.run_id), ("Commit", info.commit_sha)]
             names += [("Publish", info.publish_id)]
         self.lines = "".join(f"X-Preview-{n}: {v}\r\n" for n, v in names if v).encode()
@@ -111,12 +114,12 @@ class Source:
         """Read links, state and release; a release that cannot be read counts as failed."""
         if not self.is_managed:
             info = ReleaseInfo(slot_id=self._slot_id)
-            return View(self._slot_id, SlotState(), index_plain(self._root, info), False, "")
+            return View(self._slot_id, SlotState(), index_plain(self._root, info))
         state = self._read_state()
         current = os.path.join(self._live, "current")
         name = _link(current)
         if name is None:
-            return View(self._slot_id, state, None, False, "")
+            return View(self._slot_id, state, None)
         directory = os.path.realpath(current)
         try:
             release = index_release(directory, name)
@@ -124,8 +127,8 @@ class Source:
             print(f"surface: release {name!r} cannot be read: {error}", file=sys.stderr)
             if state.state in ("free", "ready"):
                 state = SlotState("failed", self._slot_id, message="The release cannot be read.")
-            return View(self._slot_id, state, None, False, "")
-        return View(self._slot_id, state, release, True, directory)
+            return View(self._slot_id, state, None)
+        return View(self._slot_id, state, release, directory)
 
     def _read_state(self) -> SlotState:
         try:
@@ -138,7 +141,7 @@ class Source:
         known = {
             name: value
             for name, value in document.items()
-            if hasattr(_NO_STATE, name) and type(value) is type(getattr(_NO_STATE, name))
+            if name in SlotState._fields and type(value) is type(getattr(_NO_STATE, name))
         }
         return SlotState(**known)
 
