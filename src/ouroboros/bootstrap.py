@@ -20,6 +20,7 @@ from ouroboros.adapters.control.events import EventReader
 from ouroboros.adapters.control.leases import LeaseStore
 from ouroboros.adapters.control.output import OutputStore
 from ouroboros.adapters.control.publishes import PublishStore
+from ouroboros.adapters.control.releases import ReleaseStore
 from ouroboros.adapters.control.runs import RunReader
 from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.adapters.control.tokens import TokenStore
@@ -38,6 +39,7 @@ from ouroboros.services.leasing.allocate import Allocator
 from ouroboros.services.leasing.keep import Keeper
 from ouroboros.services.publish.collect import Collector
 from ouroboros.services.publish.migrate import Migrator
+from ouroboros.services.publish.rollback import Rollback
 from ouroboros.settings import Settings
 
 _HOST = "local"
@@ -73,6 +75,7 @@ class Installation:
     migrator: Migrator
     host: Host
     collector: Collector
+    rollback: Rollback
     doctor: Doctor
 
     def close(self) -> None:
@@ -96,6 +99,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
     )
     slots = SlotReader(control, settings.pool)
     publishes = PublishStore(control, settings.pool)
+    releases = ReleaseStore(control)
     web_roots = WebRoots(settings.state_dir)
     databases = SlotDatabases(control, access, settings, runner)
     backends = Backends(
@@ -131,7 +135,8 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         keeper=Keeper(leases, publishes, runtime, web_roots),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
-        collector=Collector(publishes, layout, settings, web_roots),
+        collector=Collector(releases, layout, settings, web_roots),
+        rollback=Rollback(releases, slots, layout),
         doctor=Doctor({"databases": examine_databases(control, access, settings)}),
     )
 

@@ -123,6 +123,13 @@ class BackendRuntime(Protocol):
         """End the candidate, if there is one."""
         ...
 
+    def park(self, slot: Slot, fence: int) -> BackendStatus:
+        """End backend and candidate, but keep the port, where requests wait for the next one.
+
+        Until `prepare` and `promote`, `start` or `stop`.
+        """
+        ...
+
     def stop(self, slot: Slot, fence: int) -> BackendStatus:
         """End backend and candidate; when this returns no process of the slot is left."""
         ...

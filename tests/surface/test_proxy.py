@@ -329,6 +329,24 @@ def test_a_backend_that_stays_away_is_explained_to_people_and_programs(web):
         assert page.headers["refresh"]
 
 
+def test_while_a_publish_is_at_work_a_request_waits_longer_for_the_backend(web):
+    web.publish("one", {"index.html": INDEX})
+    web.state(state="building", slot_id="preview-1")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+    limits = Limits(upstream_wait_s=0.1, upstream_switch_s=30.0)
+    with running_surface(web.root, f"http://127.0.0.1:{port}", limits) as surface:
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(surface.get("/api/x").status))
+        waiting.start()
+        waiting.join(2.5)  # the limits are looked at once a second
+        assert answers == []
+        backend = RawBackend(socket.create_server(("127.0.0.1", port)))
+        waiting.join(20)
+        backend.close()
+    assert answers == [200]
+
+
 def test_prefixes_of_the_release_decide_what_is_proxied(web, backend):
     web.publish("one", {"index.html": INDEX}, proxy_prefixes=["/api", "/graphql", "bad", 5])
     with running_surface(web.root, backend.target) as surface:

@@ -5,6 +5,8 @@ Reads branch files, so it follows no symlink and reads no more than a configurat
 
 import os
 import stat
+from configparser import ConfigParser
+from configparser import Error as ConfigError
 from pathlib import Path
 
 from ouroboros.domain.application import (
@@ -51,8 +53,29 @@ def read_application(worktree: Path) -> Application:
         else None,
         (".venv/bin/alembic", "upgrade", "head") if _has(worktree, "backend/alembic.ini") else (),
         "backend",
+        _alembic_files(worktree),
         heartbeat_smoke=backend,
     )
+
+
+def _alembic_files(worktree: Path) -> tuple[str, ...]:
+    """What the migrations of the convention are made of; the whole commit when that is unclear."""
+    text = (
+        read_regular_file(worktree, "backend/alembic.ini")
+        if _has(worktree, "backend/alembic.ini")
+        else None
+    )
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text or "")
+        section = parser["alembic"]
+    except (ConfigError, KeyError):
+        return ()
+    location = section.get("script_location", "").replace("%(here)s/", "").strip("/")
+    plain = location and not any(sign in location for sign in "%:\n") and ".." not in location
+    if not plain or "version_locations" in section:
+        return ()
+    return ("backend/alembic.ini", f"backend/{location}")
 
 
 def read_regular_file(root: Path, relative: str) -> str | None:

@@ -89,6 +89,10 @@ class SupervisorClient:
         """See `BackendRuntime.discard`."""
         self._ask("discard", slot, fence=fence)
 
+    def park(self, slot: Slot, fence: int) -> BackendStatus:
+        """See `BackendRuntime.park`; returns when the processes have ended."""
+        return self._ask("park", slot, fence=fence)
+
     def stop(self, slot: Slot, fence: int) -> BackendStatus:
         """See `BackendRuntime.stop`."""
         return self._ask("stop", slot, fence=fence)

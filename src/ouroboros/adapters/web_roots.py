@@ -27,6 +27,7 @@ from ouroboros.domain.slot import Slot
 _BUSY_AFTER_S = 10.0
 _POLL_S = 0.005
 _DIGITS = 20
+_OF_THE_DATA = ("database_fingerprint",)
 
 
 class WebRoots:
@@ -62,7 +63,16 @@ class WebRoots:
     def tell(self, slot: Slot, fence: int, state: str, **facts: Any) -> None:
         """Say what a visitor without a release to look at is to be told."""
         with self._held(slot, fence) as directory:
-            _replace(directory / "state.json", {"state": state, "slot_id": slot.id, **facts})
+            known = _read(directory / "state.json")
+            data = {key: known[key] for key in _OF_THE_DATA if key in known}
+            document = {"state": state, "slot_id": slot.id, **data, **facts}
+            _replace(directory / "state.json", document)
+
+    def tell_data(self, slot: Slot, fence: int, fingerprint: str) -> None:
+        """Say to which state the slot's database was reset; every answer of the slot says so."""
+        with self._held(slot, fence) as directory:
+            known = {"state": "free", "slot_id": slot.id, **_read(directory / "state.json")}
+            _replace(directory / "state.json", {**known, "database_fingerprint": fingerprint})
 
     @contextmanager
     def _held(self, slot: Slot, fence: int) -> Iterator[Path]:
@@ -93,6 +103,14 @@ class WebRoots:
         directory = self.directory(slot)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _replace(path: Path, document: Mapping[str, Any]) -> None:

@@ -72,6 +72,8 @@ class Application:
     backend: Backend | None
     migrate: tuple[str, ...] = ()
     migrate_dir: str = "."
+    migrations: tuple[str, ...] = ()
+    """Files and directories that migrations are made of; with none given, the whole commit."""
     smoke: tuple[SmokeCheck, ...] = ()
     heartbeat_smoke: bool = False
     """Whether the smoke check is the contract's heartbeat and readback on the slot's backend."""
@@ -93,6 +95,7 @@ def parse_application(text: str) -> Application:
         _backend(backend) if backend else None,
         database.argv("migrate") if database else (),
         _migrate_dir(database, backend),
+        database.paths("migrations") if database else (),
         tuple(_smoke(table) for table in root.tables("smoke")),
     )
     for table in (root, frontend, backend, database):
@@ -161,6 +164,11 @@ def _invalid(problems: Mapping[str, str]) -> BadInput:
     )
 
 
+def _is_inside(text: str) -> bool:
+    parts = PurePosixPath(text)
+    return bool(text) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in text
+
+
 class _Table:
     """One TOML table: takes keys by type, and complains about those nobody took."""
 
@@ -196,10 +204,16 @@ class _Table:
 
     def path(self, key: str, default: str) -> str:
         text = self.text(key, default)
-        parts = PurePosixPath(text)
-        if parts.is_absolute() or ".." in parts.parts or "\0" in text or not text:
+        if not _is_inside(text):
             self.problem(key, "is not a path inside the repository")
         return text
+
+    def paths(self, key: str) -> tuple[str, ...]:
+        items = self._take(key, list, [])
+        if not all(isinstance(item, str) and _is_inside(item) for item in items):
+            self.problem(key, "is not a list of paths inside the repository")
+            return ()
+        return tuple(items)
 
     def argv(self, key: str) -> tuple[str, ...]:
         items = self._take(key, list, [])

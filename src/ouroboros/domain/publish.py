@@ -7,7 +7,7 @@ from ouroboros.domain.slot import Slot
 
 # Raised when the steps or their meaning change: a publish that an older version began is not
 # continued by a newer one but begun again.
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 
 
 class PublishState(StrEnum):
@@ -52,3 +52,12 @@ class Publish:
     ref: str
     commit_sha: str | None
     """Filled by the source step: the full id of the commit that is published."""
+    rollback_to: str | None = None
+    """The publish whose release is to be served again; None for one that builds."""
+    with_database: bool = False
+    """Whether a rollback also goes back to the database's state of that release."""
+
+    @property
+    def release_id(self) -> str:
+        """The publish that made the release which is served when this one is done."""
+        return self.rollback_to or self.publish_id

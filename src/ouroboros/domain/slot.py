@@ -14,7 +14,8 @@ from ouroboros.domain.errors import BadInput
 
 _SLOT_ID = re.compile(r"preview-([1-9][0-9]{0,2})")
 _SLOT_ALIAS = re.compile(r"preview([1-9][0-9]{0,2})")
-_RETIRED = re.compile(r"app_preview_[1-9][0-9]{0,2}__old_([0-9]+)")
+_RETIRED = re.compile(r"app_preview_[1-9][0-9]{0,2}__(?:old|off)_[0-9]+")
+_CHECKPOINT = re.compile(r"app_preview_([1-9][0-9]{0,2})__at_([0-9]+)")
 _DOMAIN = re.compile(
     r"(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 )
@@ -57,15 +58,28 @@ class SlotDatabase:
         """A clone that is not complete yet, and that nobody may enter."""
         return f"{self.name}__mk"
 
-    def retired(self, sequence: int) -> str:
-        """The name of a replaced database until the worker has dropped it."""
-        return f"{self.name}__old_{sequence}"
+    def retired(self, reset_id: int) -> str:
+        """The name of a database that a reset replaced, until the worker has dropped it."""
+        return f"{self.name}__old_{reset_id}"
+
+    def checkpoint(self, publish_number: int) -> str:
+        """The state that a publish with migrations found, kept for going back to it."""
+        return f"{self.name}__at_{publish_number}"
+
+    def displaced(self, publish_number: int) -> str:
+        """The name of a database that a failed publish migrated, until it is dropped."""
+        return f"{self.name}__off_{publish_number}"
 
 
-def retired_number(name: str) -> int | None:
-    """The sequence number in a name made by `SlotDatabase.retired`; None for any other name."""
-    match = _RETIRED.fullmatch(name)
-    return int(match.group(1)) if match else None
+def is_retired(name: str) -> bool:
+    """Whether a name was made by `SlotDatabase.retired` or `displaced`."""
+    return _RETIRED.fullmatch(name) is not None
+
+
+def checkpoint_number(name: str) -> tuple[int, int] | None:
+    """Slot and publish number in a name made by `SlotDatabase.checkpoint`; None for others."""
+    match = _CHECKPOINT.fullmatch(name)
+    return (int(match.group(1)), int(match.group(2))) if match else None
 
 
 @dataclass(frozen=True, slots=True, order=True)

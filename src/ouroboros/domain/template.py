@@ -62,7 +62,9 @@ class Mark:
 
     `template` is the template it was cloned from (its own name on a template), `fingerprint` the
     whole fingerprint of that state, `reset_id` the reset that put it behind a slot's name.
-    `further` is kept on templates alone: fingerprint by table, size of the source, warnings.
+    `migrations` is a digest of the migrations it has seen since, `fence` on a checkpoint the lease
+    it was taken under. `further` holds more about a template (fingerprint by table, size of the
+    source, warnings) and about a checkpoint.
     """
 
     template: str
@@ -71,6 +73,8 @@ class Mark:
     fingerprint: str
     made_at: str
     reset_id: int | None = None
+    migrations: str | None = None
+    fence: int | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
 
     def for_clone(self, made_at: str) -> "Mark":
@@ -88,6 +92,8 @@ class Mark:
             "fingerprint": self.fingerprint,
             "made_at": self.made_at,
             "reset_id": self.reset_id,
+            **({"migrations": self.migrations} if self.migrations else {}),
+            **({"fence": self.fence} if self.fence else {}),
             **({"further": dict(self.further)} if self.further else {}),
         }
         return json.dumps(document, sort_keys=True)
@@ -106,6 +112,8 @@ def read_mark(comment: str | None) -> Mark | None:
             fingerprint=document["fingerprint"],
             made_at=document["made_at"],
             reset_id=document["reset_id"],
+            migrations=document.get("migrations"),
+            fence=document.get("fence"),
             further=document.get("further", {}),
         )
     except (ValueError, KeyError, TypeError):

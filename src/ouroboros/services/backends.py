@@ -40,6 +40,7 @@ class ReleasedBackend:
     backend: Backend
     migrate: tuple[str, ...]
     migrate_directory: Path
+    migrations: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,7 @@ def released_backend(release: Path, document: Mapping[str, Any]) -> ReleasedBack
         ),
         migrate=tuple(document["migrate"]),
         migrate_directory=source / document["migrate_dir"],
+        migrations=document.get("migrations"),
     )
 
 

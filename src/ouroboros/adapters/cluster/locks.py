@@ -23,7 +23,7 @@ class Lock(IntEnum):
     SLOT = 0x0B0B_0010
     WORKSHOP = 0x0B0B_0011
     REHEARSAL = 0x0B0B_0012
-    ATTEMPT = 0x0B0B_0012
+    ATTEMPT = 0x0B0B_0013
     """Held by a reset, under the id of its row, for as long as it lives."""
 
 

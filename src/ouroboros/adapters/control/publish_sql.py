@@ -18,6 +18,24 @@ QUEUE = """
     VALUES (%(run_id)s, %(slot_id)s, %(fence)s, %(repo)s, %(ref)s, %(version)s)
     RETURNING publish_id
 """
+QUEUE_ROLLBACK = """
+    INSERT INTO publishes
+        (run_id, slot_id, fence, repo, ref, commit_sha, pipeline_version, details)
+    SELECT t.run_id, t.slot_id, t.fence, t.repo, t.ref, t.commit_sha, %(version)s,
+        jsonb_build_object('rollback_to', t.publish_id, 'with_database', %(with_database)s::bool)
+    FROM publishes t WHERE t.publish_id = %(target)s
+    RETURNING publish_id
+"""
+LEASE_AND_LIVE = """
+    SELECT slot_id, fence, run_id, live_publish FROM slots
+    WHERE slot_id = %(slot_id)s AND lease_state = 'leased' FOR UPDATE
+"""
+RELEASES = """
+    SELECT p.* FROM publishes p JOIN slots s USING (slot_id)
+    WHERE p.slot_id = %(slot_id)s AND p.state = 'ready' AND p.fence = s.fence
+        AND s.lease_state = 'leased' AND NOT p.details ? 'rollback_to'
+    ORDER BY p.seq DESC
+"""
 CLAIM = """
     UPDATE publishes SET state = 'running', started_at = clock_timestamp()
     WHERE publish_id = (
@@ -128,13 +146,13 @@ ARTIFACTS = """
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
 KEPT = """
-    SELECT p.publish_id FROM publishes p JOIN slots s USING (slot_id)
+    SELECT coalesce(p.details ->> 'rollback_to', p.publish_id) AS publish_id FROM publishes p
     WHERE p.slot_id = %(slot_id)s AND p.state IN ('queued', 'running')
     UNION
     SELECT live_publish FROM slots WHERE slot_id = %(slot_id)s AND live_publish IS NOT NULL
     UNION
     (SELECT p.publish_id FROM publishes p JOIN slots s USING (slot_id)
      WHERE p.slot_id = %(slot_id)s AND p.state = 'ready' AND p.fence = s.fence
-         AND s.lease_state = 'leased'
+         AND s.lease_state = 'leased' AND NOT p.details ? 'rollback_to'
      ORDER BY p.seq DESC LIMIT %(keep)s)
 """

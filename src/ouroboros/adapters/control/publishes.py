@@ -58,7 +58,7 @@ class PublishStore:
                 details={"repo": repo, "ref": ref},
                 **lease,
             )
-            self._notify(db, publish_id)
+            notify_publish(db, publish_id)
         return publish_id
 
     def claim(self) -> Publish | None:
@@ -92,7 +92,7 @@ class PublishStore:
         values = {"step": step, "position": position, "fence": publish.fence}
         with self._under_fence(publish) as db:
             db.execute(sql.BEGIN_STEP, {"publish_id": publish.publish_id, **values})
-            self._notify(db, publish.publish_id)
+            notify_publish(db, publish.publish_id)
 
     def end_step(
         self, publish: Publish, step: str, *, succeeded: bool, result: Mapping[str, Any]
@@ -104,7 +104,7 @@ class PublishStore:
                 sql.END_STEP,
                 {"publish_id": publish.publish_id, "result": jsonb(result), **values},
             )
-            self._notify(db, publish.publish_id)
+            notify_publish(db, publish.publish_id)
 
     def steps(self, publish_id: str) -> list[dict[str, Any]]:
         """The step log, in order."""
@@ -119,7 +119,7 @@ class PublishStore:
         """
         with self._under_fence(publish) as db:
             _require_wanted(publish, self._still_running(db, publish))
-            db.execute(sql.GO_LIVE, {"publish_id": publish.publish_id, "slot_id": publish.slot.id})
+            db.execute(sql.GO_LIVE, {"publish_id": publish.release_id, "slot_id": publish.slot.id})
             self._finish(db, publish, PublishState.READY, None, None)
 
     def finish_otherwise(
@@ -137,7 +137,7 @@ class PublishStore:
         """Ask for the end of a publish; may be repeated. Raises `publish_not_found`."""
         with transaction(self._pool) as db:
             db.execute(sql.REQUEST_CANCEL, {"publish_id": publish_id})
-            self._notify(db, publish_id)
+            notify_publish(db, publish_id)
         self.get(publish_id)
 
     def cancel_all(self, slot: Slot, run_id: str) -> bool:
@@ -185,15 +185,6 @@ class PublishStore:
         with control(self._pool) as db:
             values = {"slot_id": slot_id, "run_id": run_id, "limit": limit, "before": before}
             return db.execute(sql.LIST, values).fetchall()
-
-    def kept(self, slot: Slot, keep: int) -> set[str]:
-        """The publishes whose release directories are still needed.
-
-        Those at work, the live one, and the newest `keep` ready ones of the present lease.
-        """
-        with control(self._pool) as db:
-            rows = db.execute(sql.KEPT, {"slot_id": slot.id, "keep": keep}).fetchall()
-        return {row["publish_id"] for row in rows}
 
     def record_artifact(self, publish: Publish, artifact: Artifact) -> None:
         """Record a file that a step left; raises `stale_fence`."""
@@ -267,7 +258,7 @@ class PublishStore:
             fence=publish.fence,
             details={"failed_step": failed_step} if failed_step else {},
         )
-        self._notify(db, publish.publish_id)
+        notify_publish(db, publish.publish_id)
 
     def _publish(self, row: Mapping[str, Any]) -> Publish:
         return Publish(
@@ -279,11 +270,14 @@ class PublishStore:
             row["repo"],
             row["ref"],
             row["commit_sha"],
+            row["details"].get("rollback_to"),
+            bool(row["details"].get("with_database")),
         )
 
-    @staticmethod
-    def _notify(db: Any, publish_id: str) -> None:
-        db.execute(sql.NOTIFY, {"channel": PUBLISHES_CHANNEL, "payload": publish_id})
+
+def notify_publish(db: Any, publish_id: str) -> None:
+    """Tell who listens, when the transaction commits, that a publish has changed."""
+    db.execute(sql.NOTIFY, {"channel": PUBLISHES_CHANNEL, "payload": publish_id})
 
 
 def _require_wanted(publish: Publish, row: Mapping[str, Any]) -> None:

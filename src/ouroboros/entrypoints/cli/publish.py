@@ -34,6 +34,31 @@ def publish(
     answer("publish", found, _told)
 
 
+def rollback(
+    slot: Annotated[str, typer.Option(help="the slot that goes back")],
+    to: Annotated[str | None, typer.Option(help="a publish; else the one before")] = None,
+    database: Annotated[
+        bool, typer.Option("--database", help="also the database's state of that release")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="do not wait for the end")] = False,
+) -> None:
+    """Serve a release again that is kept: front end, backend and, on request, the database."""
+    api = client()
+    path = path_of("api", "slots", slot, "rollback")
+    queued = api.post(path, {"to": to, "database": database})
+    found = queued if detach else watch(api, queued["publish_id"])
+    answer("rollback", found, _told)
+
+
+def releases(slot: Annotated[str, typer.Option(help="the slot")]) -> None:
+    """The releases of a slot's lease, and which of them can be gone back to."""
+    got = client().get(path_of("api", "slots", slot, "releases"))
+    columns = ("publish_id", "live", "kept", "commit_sha", "ref", "ready_at")
+    answer(
+        "releases", got, lambda d: table(([r[c] for c in columns] for r in d["releases"]), columns)
+    )
+
+
 def watch(api: "Client", publish_id: str) -> Document:
     """Show a publish's steps until it ends; raises `publish_failed` and the like."""
     seen, told, began = "", set[str](), time.monotonic()
@@ -107,6 +132,8 @@ def _told(found: Document) -> str:
 COMMANDS = {
     "publish": publish,
     "publishes": publishes,
+    "rollback": rollback,
+    "releases": releases,
     "logs": logs.logs,
     "cancel": cancel,
 }

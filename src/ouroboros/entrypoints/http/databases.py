@@ -55,6 +55,8 @@ def reset(at: At, slot: PathSlot, asked: ResetRequest) -> dict[str, Any]:
             rebuild=asked.rebuild,
             strict=asked.strict,
         )
+        shown_under = fence if fence is not None else int(at.slots.get(slot)["fence"])
+        at.web_roots.tell_data(slot, shown_under, report.fingerprint)
     return {
         "ok": True,
         "slot_id": slot.id,

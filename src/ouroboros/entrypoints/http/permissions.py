@@ -66,6 +66,8 @@ _RULES: dict[str, Rule] = {
     "GET /api/slots/{slot}/backend/health": Rule(_READ, "slot"),
     "POST /api/slots/{slot}/backend/{verb}": Rule(_RUN, "slot"),
     "POST /api/slots/{slot}/migrate": Rule(_RUN, "slot"),
+    "GET /api/slots/{slot}/releases": Rule(_READ, "slot"),
+    "POST /api/slots/{slot}/rollback": Rule(_RUN, "slot"),
     "POST /api/slots/{slot}/database/reset": Rule(_RUN, "slot"),
     "POST /api/slots/{slot}/database/snapshot": Rule(_RUN, "slot"),
     "POST /api/slots/{slot}/database/verify": Rule(_READ, "slot"),

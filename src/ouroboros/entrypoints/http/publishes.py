@@ -32,7 +32,7 @@ def publish(at: At, asked: PublishRequest) -> dict[str, Any]:
     run_id = parse_run_id(asked.run_id)
     repo, ref = parse_repository(asked.repo), parse_ref(asked.ref)
     publish_id = at.publishes.queue(run_id, repo, ref)
-    return {"ok": True, **_described(at, publish_id)}
+    return {"ok": True, **describe_publish(at, publish_id)}
 
 
 @router.get("")
@@ -52,7 +52,7 @@ def get_publish(
     """One publish with its steps; with `wait_s` the answer waits until it differs from `seen`."""
     deadline = time.monotonic() + wait_s
     while True:
-        found = _described(at, publish_id)
+        found = describe_publish(at, publish_id)
         if found["version"] != seen or time.monotonic() >= deadline:
             return {"ok": True, **found}
         time.sleep(_POLL_S)
@@ -62,10 +62,11 @@ def get_publish(
 def cancel(at: At, publish_id: str) -> dict[str, Any]:
     """Ask for its end; no error when it has ended."""
     at.publishes.cancel(publish_id)
-    return {"ok": True, **_described(at, publish_id)}
+    return {"ok": True, **describe_publish(at, publish_id)}
 
 
-def _described(at: At, publish_id: str) -> dict[str, Any]:
+def describe_publish(at: At, publish_id: str) -> dict[str, Any]:
+    """A publish as every answer about one shows it; raises `publish_not_found`."""
     found = at.publishes.get(publish_id)
     slot = at.settings.pool.parse(found["slot_id"])
     steps = [
@@ -88,6 +89,7 @@ def _described(at: At, publish_id: str) -> dict[str, Any]:
         "commit_sha": found["commit_sha"],
         "repo": found["repo"],
         "ref": found["ref"],
+        "rollback_to": found["details"].get("rollback_to"),
         "failed_step": found["failed_step"],
         "failure": found["error"],
         "url": slot.preview_url,

@@ -49,6 +49,7 @@ class SlotBackend:
         self._restarts = 0
         self._last_exit: str | None = None
         self._failed = False
+        self._parked = False
 
     def status(self, fence: int) -> BackendStatus:
         """What runs; `fence` is the highest this slot has seen."""
@@ -84,6 +85,7 @@ class SlotBackend:
         await self._end_live()
         self._port.stop_apologizing()
         self._forget()
+        self._parked = False
         self._spec = spec
         try:
             if spec.listen == "port":
@@ -141,6 +143,7 @@ class SlotBackend:
         await self._cancel_reviver()
         before, self._live, self._candidate = self._live, candidate, None
         self._forget()
+        self._parked = False
         self._spec = candidate.spec
         candidate.follow(self._changed, self._note_death)
         if before is not None:
@@ -153,10 +156,24 @@ class SlotBackend:
         self._release_unused_port()
         self._changed()
 
+    async def park(self) -> None:
+        """End everything of the slot but hold its port, where requests wait; may be repeated.
+
+        Raises `port_in_use`.
+        """
+        await self._end_candidate()
+        self._port.stop_apologizing()
+        self._port.hold()
+        self._parked = True
+        await self._end_live()
+        self._forget()
+        self._changed()
+
     async def stop(self) -> None:
         """End everything of the slot and let go of its port."""
         await self._end_candidate()
         await self._end_live()
+        self._parked = False
         self._port.release()
         self._forget()
         self._changed()
@@ -229,7 +246,7 @@ class SlotBackend:
                 await reviver
 
     def _release_unused_port(self) -> None:
-        if self._spec is None:
+        if self._spec is None and not self._parked:
             self._port.release()
 
 

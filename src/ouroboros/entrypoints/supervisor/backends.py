@@ -101,6 +101,9 @@ class Backends:
             case "discard", {"fence": int(fence)}:
                 self._fences.require(backend.slot.id, fence)
                 await backend.discard()
+            case "park", {"fence": int(fence)}:
+                self._fences.require(backend.slot.id, fence)
+                await backend.park()
             case "stop", {"fence": int(fence)}:
                 self._fences.require(backend.slot.id, fence)
                 await backend.stop()

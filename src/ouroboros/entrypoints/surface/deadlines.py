@@ -58,7 +58,9 @@ class Deadlines:
     def _check_exchange(self, exchange: Exchange, waited: float, now: float) -> None:
         limits, upstream = self._limits, exchange.upstream
         if upstream is None:
-            if waited > limits.upstream_wait_s:
+            # A publish is at work: it ends the old backend and brings the new one, or fails.
+            switching = exchange.client.surface.view.state.state == "building"
+            if waited > (limits.upstream_switch_s if switching else limits.upstream_wait_s):
                 exchange.give_up()
         elif exchange.client.ended_at and self._is_left(exchange.client, upstream, now):
             exchange.client.transport.abort()

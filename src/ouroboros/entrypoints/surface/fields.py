@@ -37,7 +37,7 @@ DROPPED = frozenset(
      b"content-length", b"http2-settings", b"x-forwarded-for", b"x-forwarded-proto",
      b"x-forwarded-host", b"x-real-ip", b"forwarded", b"x-request-id", b"traceparent", b"proxy",
      b"x-preview-expect", b"x-preview-slot", b"x-preview-run", b"x-preview-commit",
-     b"x-preview-publish", b"via", b"expect", b"trailer")
+     b"x-preview-publish", b"x-preview-data", b"via", b"expect", b"trailer")
 )  # fmt: skip
 NOTHING: frozenset[bytes] = frozenset()
 # What a header line is to us: passed on unread, or of some meaning (read, or not passed on).

@@ -31,6 +31,7 @@ class Limits(NamedTuple):
     upstream_connections: int = 1024
     upstream_idle_s: float = 4.0
     upstream_wait_s: float = 10.0
+    upstream_switch_s: float = 60.0
     upstream_connect_s: float = 5.0
     upstream_head_s: float = 120.0
     upstream_silent_s: float = 3600.0

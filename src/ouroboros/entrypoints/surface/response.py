@@ -16,7 +16,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xf
 _DROPPED = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade",
      b"content-length", b"te", b"x-request-id", b"x-preview-slot", b"x-preview-run",
-     b"x-preview-commit", b"x-preview-publish")
+     b"x-preview-commit", b"x-preview-publish", b"x-preview-data")
 )  # fmt: skip
 UNTIL_CLOSE = -2
 CHUNKED = -1

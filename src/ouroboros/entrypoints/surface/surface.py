@@ -174,6 +174,7 @@ class Surface:
             "run_id": info.run_id or view.state.run_id or None,
             "commit_sha": info.commit_sha or None,
             "publish_id": info.publish_id or None,
+            "database_fingerprint": view.state.database_fingerprint or None,
             "release": view.release.name if view.release and view.is_published else None,
             "state": state,
             "root": options.root,

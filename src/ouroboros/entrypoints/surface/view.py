@@ -36,6 +36,7 @@ class SlotState(NamedTuple):
     message: str = ""
     since: str = ""
     log_url: str = ""
+    database_fingerprint: str = ""
 
 
 class View:
@@ -60,6 +61,7 @@ class View:
             info = release.info
             names += [("Run", info.run_id), ("Commit", info.commit_sha)]
             names += [("Publish", info.publish_id)]
+        names += [("Data", self.state.database_fingerprint[:16])]
         self.lines = "".join(f"X-Preview-{n}: {v}\r\n" for n, v in names if v).encode()
 
     @property

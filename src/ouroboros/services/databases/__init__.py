@@ -17,6 +17,7 @@ from ouroboros.domain.slot import Slot
 from ouroboros.ports import CommandRunner
 from ouroboros.services.databases import (
     check,
+    checkpoints,
     compare,
     maintain,
     pool,
@@ -101,6 +102,36 @@ class SlotDatabases:
     def rehearse(self, slot: Slot, command: Command) -> dict[str, Any]:
         """Run a slot's migration command on a throw-away clone; see `rehearse.rehearse`."""
         return rehearse.rehearse(self._bench, slot, command)
+
+    def migrations(self, slot: Slot) -> str | None:
+        """Which migrations a slot's database has seen; see `checkpoints.migrations_of`."""
+        return checkpoints.migrations_of(self._bench, slot)
+
+    def note_migrations(self, slot: Slot, fence: int | None, digest: str) -> None:
+        """Write which migrations it has seen; see `checkpoints.note_migrations`."""
+        checkpoints.note_migrations(self._bench, slot, fence, digest)
+
+    def take_checkpoint(self, slot: Slot, fence: int, number: int) -> dict[str, Any]:
+        """Keep the state before a publish migrates it; see `checkpoints.take_checkpoint`."""
+        return checkpoints.take_checkpoint(self._bench, slot, fence, number)
+
+    def has_checkpoint(self, slot: Slot, number: int) -> bool:
+        """Whether a publish has kept the state it found; see `checkpoints.has_checkpoint`."""
+        return checkpoints.has_checkpoint(self._bench, slot, number)
+
+    def put_back(self, slot: Slot, fence: int, number: int) -> bool:
+        """Undo what a publish did to the database; see `checkpoints.put_back`."""
+        return checkpoints.put_back(self._bench, slot, fence, number)
+
+    def exchange_states(
+        self, slot: Slot, fence: int, number: int, migrations: str
+    ) -> dict[str, Any]:
+        """Go to the kept state that fits a release; see `checkpoints.exchange_states`."""
+        return checkpoints.exchange_states(self._bench, slot, fence, number, migrations)
+
+    def undo_exchange(self, slot: Slot, fence: int, number: int) -> bool:
+        """Take an exchange back; see `checkpoints.undo_exchange`."""
+        return checkpoints.undo_exchange(self._bench, slot, fence, number)
 
     def pool(self) -> dict[str, Any]:
         """Slots, standbys, templates and background work as they stand; see `pool.show_pool`."""

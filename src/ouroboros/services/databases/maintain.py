@@ -21,10 +21,11 @@ from ouroboros.adapters.cluster.sql import run
 from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.reset import EMPTY
-from ouroboros.domain.slot import Slot, retired_number
+from ouroboros.domain.slot import Slot, is_retired
 from ouroboros.domain.template import TEMPLATE_PREFIX, Mark
 from ouroboros.plans import databases as plan
 from ouroboros.plans.sql import statement
+from ouroboros.services.databases.checkpoints import spent_checkpoints
 from ouroboros.services.databases.recover import is_unsettled, settle_slot
 from ouroboros.services.databases.reset import reset
 from ouroboros.services.databases.standbys import is_ready, make_standby
@@ -88,9 +89,9 @@ def _units(
     for slot in bench.settings.pool:
         if is_unsettled(connection, slot, catalog):
             yield _Unit(f"settling {slot.id}", partial(_settle, bench=bench, slot=slot))
-    for record in catalog.values():
-        if _is_garbage(record):
-            yield _Unit(f"dropping {record.name}", partial(_drop, name=record.name))
+    garbage = [record.name for record in catalog.values() if _is_garbage(record)]
+    for name in garbage + spent_checkpoints(connection, catalog, bench.settings.keep_releases):
+        yield _Unit(f"dropping {name}", partial(_drop, name=name))
     if bench.settings.pool_depth > 0:
         for slot, template in _standbys_wanted(bench, connection, catalog):
             work = partial(_make_standby, bench=bench, slot=slot, template=template)
@@ -106,7 +107,7 @@ def _is_garbage(record: DatabaseRecord) -> bool:
     """A replaced database, or a template that lost what makes it one."""
     if record.name.startswith(TEMPLATE_PREFIX):
         return record.invalid or not record.is_template
-    return retired_number(record.name) is not None
+    return is_retired(record.name)
 
 
 def _settle(connection: Connection[Any], bench: Workbench, slot: Slot) -> bool:

@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from ouroboros.adapters.cluster import ledger
 from ouroboros.adapters.cluster.catalog import DatabaseRecord, bytes_of, read_catalog
-from ouroboros.domain.slot import Slot
+from ouroboros.domain.slot import Slot, is_retired
 from ouroboros.domain.template import TEMPLATE_PREFIX, Mark
 from ouroboros.plans.postgres_config import LOADER
 from ouroboros.services.databases.standbys import is_ready
@@ -29,7 +29,7 @@ def show_pool(bench: Workbench) -> dict[str, Any]:
             "being_made": sorted(
                 name for name in catalog if name.startswith(LOADER) or name.endswith("__mk")
             ),
-            "to_be_dropped": sorted(name for name in catalog if "__old_" in name),
+            "to_be_dropped": sorted(name for name in catalog if is_retired(name)),
             "failures": ledger.recent_failures(connection),
         }
 

@@ -23,7 +23,7 @@ from ouroboros.adapters.cluster.workshop import Workshop
 from ouroboros.domain.errors import NotFound, Refused
 from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.reset import Source, Strategy
-from ouroboros.domain.slot import Slot
+from ouroboros.domain.slot import Slot, is_retired
 from ouroboros.domain.template import Mark, template_name
 from ouroboros.plans import databases as plan
 from ouroboros.plans.postgres_config import LOADER, OWNER
@@ -221,7 +221,7 @@ def _users(template: str, catalog: dict[str, DatabaseRecord]) -> list[str]:
         if record.mark is not None
         and record.mark.template == template
         and record.name != template
-        and "__old_" not in record.name
+        and not is_retired(record.name)
     ]
 
 

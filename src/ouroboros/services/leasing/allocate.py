@@ -118,6 +118,7 @@ class Allocator:
         self._empty(claim.lease)
         report = self.databases.reset(lease.slot, source, run_id=lease.run_id, fence=lease.fence)
         self.leases.mark_reset(lease)
+        self.web_roots.tell_data(lease.slot, lease.fence, report.fingerprint)
         return Allocation(
             claim.lease,
             already_held=False,

@@ -53,6 +53,7 @@ def _document(work: Work, backend: Backend | None) -> dict[str, Any]:
             "health": backend.health,
             "env": dict(backend.env),
         },
+        "migrations": work.results["source"]["migrations"],
         "migrate": application.migrate,
         "migrate_dir": application.migrate_dir,
     }

@@ -5,7 +5,7 @@ A slot keeps its last few releases for a rollback, and nothing of a run that is 
 
 from dataclasses import dataclass
 
-from ouroboros.adapters.control.publishes import PublishStore
+from ouroboros.adapters.control.releases import ReleaseStore
 from ouroboros.adapters.release_files import remove_tree
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.plans.layout import Layout
@@ -16,7 +16,7 @@ from ouroboros.settings import Settings
 class Collector:
     """The use case with what it needs."""
 
-    publishes: PublishStore
+    releases: ReleaseStore
     layout: Layout
     settings: Settings
     web_roots: WebRoots
@@ -28,7 +28,7 @@ class Collector:
             directory = self.layout.releases(slot)
             found = sorted(directory.iterdir()) if directory.is_dir() else []
             # The directories are listed first: a publish that begins meanwhile is kept.
-            kept = self.publishes.kept(slot, self.settings.keep_releases) if found else set()
+            kept = self.releases.kept(slot, self.settings.keep_releases) if found else set()
             served = self.web_roots.live_release(slot)
             for release in found:
                 if release.name not in kept and release.resolve() != served:

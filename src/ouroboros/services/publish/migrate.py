@@ -11,6 +11,7 @@ from typing import Any
 from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.domain.command import Command, Finished
 from ouroboros.domain.errors import Failed, Refused
+from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import CommandRunner
 from ouroboros.services.backends import (
@@ -20,27 +21,64 @@ from ouroboros.services.backends import (
     require_bound,
     resolve_argv,
 )
+from ouroboros.services.publish.hold import hold_visitors, serve_live_again
 from ouroboros.services.publish.work import Work
 
 _TIME_LIMIT_S = 600.0
 
 
 def migrate_slot(work: Work) -> dict[str, Any]:
-    """Run the migrations of the release; raises `migration_failed`."""
-    application = work.application
-    if not application.migrate:
+    """Run the migrations of the release if there can be any; raises `migration_failed`.
+
+    The database is kept as it is first, and where a preview is served its visitors wait until
+    the new code or the old one answers: none of them meets a schema that is not its code's.
+    """
+    application, slot = work.application, work.publish.slot
+    migrations = work.results["source"]["migrations"]
+    if migrations is None:
         work.log.line("no migrations")
         return {"migrated": False}
-    slot = work.publish.slot
+    if work.backends.databases.migrations(slot) == migrations:
+        work.log.line("nothing to migrate: the database has seen these migrations")
+        return {"migrated": False, "migrations": migrations}
     environment = work.backends.environment(slot, work.source, work.publish.run_id, work.commit)
     require_bound(slot, environment, work.backends.databases.url(slot).text())
     directory = work.source / application.migrate_dir
     argv = resolve_argv(application.migrate, directory, placeholders(slot, environment))
-    work.log.line(f"database {slot.database.name} as {slot.database.role}")
     command = Command(argv, directory, environment, _TIME_LIMIT_S)
     with work.backends.slots.exclusive_work(slot):
+        found: dict[str, Any] = {"held": hold_visitors(work)}
+        failpoint("migrate.held")
+        found |= _keep_state(work)
+        work.log.line(f"database {slot.database.name} as {slot.database.role}")
         work.run(command, "migration_failed")
-    return {"migrated": True, "db_name": slot.database.name}
+        failpoint("migrate.ran")
+        work.backends.databases.note_migrations(slot, work.publish.fence, migrations)
+    return {"migrated": True, "migrations": migrations, "db_name": slot.database.name, **found}
+
+
+def undo_migrate(work: Work) -> None:
+    """Give the slot its database back as this publish found it, and the live backend with it."""
+    publish, databases = work.publish, work.backends.databases
+    slot = publish.slot
+    try:
+        if databases.has_checkpoint(slot, publish.seq):
+            with work.backends.slots.exclusive_work(slot):
+                hold_visitors(work)
+                databases.put_back(slot, publish.fence, publish.seq)
+            work.log.line(f"{slot.database.name} is as it was before")
+    finally:
+        serve_live_again(work)
+
+
+def _keep_state(work: Work) -> dict[str, Any]:
+    publish = work.publish
+    kept = work.backends.databases.take_checkpoint(publish.slot, publish.fence, publish.seq)
+    work.log.line(
+        f"kept the state before as {kept['checkpoint']}: {kept['checkpoint_bytes'] >> 20} MB "
+        f"in {kept['checkpoint_ms']} ms"
+    )
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +109,8 @@ class Migrator:
         with self.slots.exclusive_work(slot):
             command = self._command(slot)
             finished = self.runner.run(command, on_output)
-        self._require_success(slot, command, finished)
+            self._require_success(slot, command, finished)
+            self._note(slot)
         return {
             **answer,
             "duration_ms": round(finished.duration_s * 1000, 1),
@@ -106,6 +145,12 @@ class Migrator:
         directory = released.migrate_directory
         argv = resolve_argv(released.migrate, directory, placeholders(slot, environment))
         return Command(argv, directory, environment, _TIME_LIMIT_S)
+
+    def _note(self, slot: Slot) -> None:
+        """Remember which migrations the database has seen, so that a publish can skip them."""
+        released = self.backends.live(slot)
+        if released is not None and released.migrations is not None:
+            self.backends.databases.note_migrations(slot, None, released.migrations)
 
     @staticmethod
     def _require_success(slot: Slot, command: Command, finished: Finished) -> None:

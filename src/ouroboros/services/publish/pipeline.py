@@ -15,11 +15,12 @@ from ouroboros.adapters.publish_log import PUBLISH_LOG
 from ouroboros.adapters.release_files import remove_tree
 from ouroboros.domain.errors import Failed, PreviewError
 from ouroboros.domain.failpoint import failpoint
-from ouroboros.domain.publish import PublishState, StepName
+from ouroboros.domain.publish import Publish, PublishState, StepName
 from ouroboros.services.publish.backend import install_backend
 from ouroboros.services.publish.frontend import build_frontend
-from ouroboros.services.publish.migrate import migrate_slot
+from ouroboros.services.publish.migrate import migrate_slot, undo_migrate
 from ouroboros.services.publish.restart import check_readiness, restart_backend, undo_restart
+from ouroboros.services.publish.rollback import go_back_to_state, undo_go_back
 from ouroboros.services.publish.smoke import check_smoke
 from ouroboros.services.publish.source import lay_out_source
 from ouroboros.services.publish.switch import switch_visitors, undo_switch
@@ -52,7 +53,7 @@ PIPELINE = (
     Step(StepName.SOURCE, "Lay out the commit", lay_out_source),
     Step(StepName.FRONTEND, "Build the front end", build_frontend),
     Step(StepName.BACKEND, "Install the backend", install_backend),
-    Step(StepName.MIGRATE, "Migrate the slot's database", migrate_slot),
+    Step(StepName.MIGRATE, "Migrate the slot's database", migrate_slot, undo_migrate),
     Step(StepName.RESTART, "Start the backend", restart_backend, undo_restart, lasting=False),
     Step(StepName.READINESS, "Readiness gate", check_readiness, lasting=False),
     Step(StepName.SMOKE, "Smoke check", check_smoke, lasting=False),
@@ -60,8 +61,21 @@ PIPELINE = (
 )
 """The steps in the order of the contract."""
 
+ROLLBACK = (
+    Step(StepName.MIGRATE, "Go back to the database's state", go_back_to_state, undo_go_back),
+    Step(StepName.RESTART, "Start the backend", restart_backend, undo_restart, lasting=False),
+    Step(StepName.READINESS, "Readiness gate", check_readiness, lasting=False),
+    Step(StepName.SWITCH, "Switch visitors over", switch_visitors, undo_switch, lasting=False),
+)
+"""Going back to a release that is kept: the same switch, with nothing to build."""
 
-def run_publish(work: Work, pipeline: Sequence[Step] = PIPELINE) -> PublishState:
+
+def pipeline_of(publish: Publish) -> Sequence[Step]:
+    """The steps of a publish: building a release, or going back to one."""
+    return PIPELINE if publish.rollback_to is None else ROLLBACK
+
+
+def run_publish(work: Work) -> PublishState:
     """Run or continue one publish to its end; the end is recorded before this returns.
 
     Never raises for a failed publish: the failure stands in the publish's row, its step and its
@@ -69,6 +83,7 @@ def run_publish(work: Work, pipeline: Sequence[Step] = PIPELINE) -> PublishState
     is then continued when the worker has PostgreSQL back. An end that is recorded is final: a
     worker whose connection broke while it wrote the end finds it, and undoes nothing.
     """
+    pipeline = pipeline_of(work.publish)
     recorded = PublishState(work.store.get(work.publish.publish_id)["state"])
     if recorded.is_final:
         return recorded
@@ -141,7 +156,8 @@ def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) 
     work.store.finish_otherwise(
         work.publish, state, step.name if state is PublishState.FAILED else None, document
     )
-    if work.backends.web_roots.live_release(work.publish.slot) != work.release.resolve():
+    live = work.backends.web_roots.live_release(work.publish.slot)
+    if work.publish.rollback_to is None and live != work.release.resolve():
         remove_tree(work.release)
     if state is PublishState.FAILED:
         with suppress(OSError, PreviewError):
@@ -179,6 +195,6 @@ def _tell_visitors(
             branch=work.publish.ref,
             step=step.title,
             step_position=position,
-            step_count=len(StepName),
+            step_count=len(pipeline_of(work.publish)),
             message=message,
         )

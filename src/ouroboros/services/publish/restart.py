@@ -14,6 +14,7 @@ from ouroboros.adapters.release_files import read_release
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut
 from ouroboros.ports import BackendSpec, BackendStatus
 from ouroboros.services.backends import ReleasedBackend, released_backend
+from ouroboros.services.publish.hold import serve_live_again
 from ouroboros.services.publish.work import Work
 
 _POLL_S = 0.05
@@ -67,34 +68,16 @@ def check_readiness(work: Work) -> dict[str, Any]:
 
 
 def undo_restart(work: Work) -> None:
-    """End the candidate; start the live release's backend again where it had to make room."""
-    slot, runtime = work.publish.slot, work.backends.runtime
+    """End the candidate; start the live release's backend again where it had to make room.
+
+    While visitors are held back for the database's sake, `undo_migrate` starts it: only after
+    the database is what the old code knows.
+    """
     with suppress(PreviewError):
-        runtime.discard(slot, work.publish.fence)
+        work.backends.runtime.discard(work.publish.slot, work.publish.fence)
     _require_fence(work)
-    _serve_live_again(work)
-
-
-def _serve_live_again(work: Work) -> None:
-    slot, runtime = work.publish.slot, work.backends.runtime
-    live = work.backends.live(slot)
-    status = runtime.status(slot)
-    if live is not None and status.publish_id != live.publish_id:
-        worktree = work.layout.release(slot, live.publish_id) / "src"
-        runtime.start(slot, work.backends.spec(slot, worktree, live))
-        _wait_until_back(work, live)
-    elif live is None and status.publish_id == work.publish.publish_id:
-        runtime.stop(slot, work.publish.fence)
-
-
-def _wait_until_back(work: Work, live: ReleasedBackend) -> None:
-    """Let the publish end only when visitors have the old backend again, or it cannot come."""
-    deadline = time.monotonic() + work.settings.ready_time_limit_s
-    while ask(work.publish.slot.api_port, live.backend.health, time_limit_s=2.0).status != 200:
-        if time.monotonic() > deadline:
-            work.log.line(f"the backend of {live.publish_id} is not healthy again")
-            return
-        time.sleep(_POLL_S)
+    if not work.results.get("migrate", {}).get("held"):
+        serve_live_again(work)
 
 
 def _require_fence(work: Work) -> None:

@@ -8,6 +8,7 @@ from ouroboros.adapters.file_lock import exclusive_file
 from ouroboros.adapters.release_files import open_directory_below, remove_tree
 from ouroboros.domain.errors import Failed
 from ouroboros.domain.identifiers import is_commit_id, parse_ref
+from ouroboros.domain.template import digest_of
 from ouroboros.plans import git
 from ouroboros.services.publish.work import Work
 
@@ -36,9 +37,16 @@ def lay_out_source(work: Work) -> dict[str, Any]:
             )
             (work.release / _READY).write_text(commit, encoding="ascii")
         tree = work.query(git.tree_of(mirror, commit, ".", environment))
+        _require_real_directories(work)
+        migrations = _migrations(work, mirror, commit, environment)
     work.log.line(f"commit {commit} of {repo}")
-    _require_real_directories(work)
-    return {"commit_sha": commit, "repo": repo, "ref": ref, "tree": tree}
+    return {
+        "commit_sha": commit,
+        "repo": repo,
+        "ref": ref,
+        "tree": tree,
+        "migrations": migrations,
+    }
 
 
 def _laid_out(work: Work) -> str | None:
@@ -55,6 +63,17 @@ def _require_real_directories(work: Work) -> None:
     wanted += [part.dir for part in (application.frontend, application.backend) if part]
     for relative in wanted:
         os.close(open_directory_below(work.source, relative))
+
+
+def _migrations(work: Work, mirror: Path, commit: str, env: dict[str, str]) -> str | None:
+    """A digest of the commit's migrations: equal ones have nothing to do after each other."""
+    application = work.application
+    if not application.migrate:
+        return None
+    parts = [*application.migrate, application.migrate_dir]
+    for path in application.migrations or (".",):
+        parts.append(f"{path} {work.query(git.tree_of(mirror, commit, path, env))}")
+    return digest_of("\n".join(parts))
 
 
 def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -> str:

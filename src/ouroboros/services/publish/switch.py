@@ -20,7 +20,7 @@ def switch_visitors(work: Work) -> dict[str, Any]:
     with work.under_fence():
         pass  # the runtime refuses a lower fence only once it has seen a higher one
     if work.results["restart"].get("listen") == "socket":
-        work.backends.runtime.promote(publish.slot, publish.publish_id, publish.fence)
+        work.backends.runtime.promote(publish.slot, publish.release_id, publish.fence)
     with work.under_fence():
         roots.switch(publish.slot, work.release, publish.fence)
         roots.tell(
@@ -29,7 +29,7 @@ def switch_visitors(work: Work) -> dict[str, Any]:
             "ready",
             run_id=publish.run_id,
             commit_sha=work.commit,
-            publish_id=publish.publish_id,
+            publish_id=publish.release_id,
         )
     _prove(work)
     return {"release": work.release.name, "before": live_before(work)}
@@ -51,7 +51,7 @@ def undo_switch(work: Work) -> None:
 def live_before(work: Work) -> str | None:
     """The publish that is live by the control plane, which only the end of a publish changes."""
     live = work.backends.slots.get(work.publish.slot)["publish_id"]
-    return None if live == work.publish.publish_id else live
+    return None if live == work.publish.release_id else live
 
 
 def _prove(work: Work) -> None:
@@ -68,10 +68,10 @@ def _unproven_page(work: Work) -> str | None:
     slot = work.publish.slot
     page = ask(slot.web_port, "/health", headers={"Host": slot.host_name})
     served = page.json() if page.status == 200 else None
-    if isinstance(served, dict) and served.get("publish_id") == work.publish.publish_id:
+    if isinstance(served, dict) and served.get("publish_id") == work.publish.release_id:
         return None
     return (
-        f"the surface of {slot.id} does not serve {work.publish.publish_id}: "
+        f"the surface of {slot.id} does not serve {work.publish.release_id}: "
         f"{page.status} {page.body[:200]}"
     )
 

@@ -103,8 +103,8 @@ class Work:
 
     @property
     def release(self) -> Path:
-        """The directory of the release that is being made."""
-        return self.layout.release(self.publish.slot, self.publish.publish_id)
+        """The directory of the release that is being made, or gone back to."""
+        return self.layout.release(self.publish.slot, self.publish.release_id)
 
     @property
     def source(self) -> Path:
@@ -114,7 +114,7 @@ class Work:
     @property
     def commit(self) -> str:
         """The commit that is published; known after the source step."""
-        return str(self.results["source"]["commit_sha"])
+        return self.publish.commit_sha or str(self.results["source"]["commit_sha"])
 
     @property
     def application(self) -> Application:

@@ -1,0 +1,54 @@
+"""Holding visitors back while the one database behind old and new code is changed.
+
+The live backend ends after what it has begun; its port stays open, so requests wait there (or at
+the surface, for a backend that binds its own port) until the new backend or the old one answers.
+"""
+
+import time
+
+from ouroboros.adapters.http_probe import ask
+from ouroboros.services.backends import ReleasedBackend
+from ouroboros.services.publish.work import Work
+
+_POLL_S = 0.05
+
+
+def hold_visitors(work: Work) -> bool:
+    """End the live backend; False when none runs. May be repeated. Raises `stale_fence`."""
+    slot, runtime = work.publish.slot, work.backends.runtime
+    live = work.backends.live(slot)
+    if live is None:
+        return False
+    with work.under_fence():
+        pass
+    follower = work.application.backend
+    both_inherit = follower is not None and "socket" == follower.listen == live.backend.listen
+    if both_inherit:
+        runtime.park(slot, work.publish.fence)
+    else:
+        runtime.stop(slot, work.publish.fence)
+    work.log.line(f"holding visitors: the backend of {live.publish_id} has ended")
+    return True
+
+
+def serve_live_again(work: Work) -> None:
+    """Run the backend of the live release if another or none runs; wait until it answers."""
+    slot, runtime = work.publish.slot, work.backends.runtime
+    live = work.backends.live(slot)
+    status = runtime.status(slot)
+    if live is not None and status.publish_id != live.publish_id:
+        worktree = work.layout.release(slot, live.publish_id) / "src"
+        runtime.start(slot, work.backends.spec(slot, worktree, live))
+        _wait_until_back(work, live)
+    elif live is None and status.publish_id == work.publish.release_id:
+        runtime.stop(slot, work.publish.fence)
+
+
+def _wait_until_back(work: Work, live: ReleasedBackend) -> None:
+    """Let the publish end only when visitors have the old backend again, or it cannot come."""
+    deadline = time.monotonic() + work.settings.ready_time_limit_s
+    while ask(work.publish.slot.api_port, live.backend.health, time_limit_s=2.0).status != 200:
+        if time.monotonic() > deadline:
+            work.log.line(f"the backend of {live.publish_id} is not healthy again")
+            return
+        time.sleep(_POLL_S)
