@@ -6,6 +6,7 @@ PostgreSQL. A worker that was killed leaves its rest to the next one.
 """
 
 import threading
+from contextlib import suppress
 
 from ouroboros.adapters.control.output import OutputStore
 from ouroboros.adapters.publish_log import PublishLog
@@ -37,7 +38,8 @@ class OutputDelivery:
 
         Raises `control_plane_unreachable`.
         """
-        self._log.flush()
+        with suppress(OSError):  # a full disk must not keep a publish from ending
+            self._log.flush()
         self._store_new(whole=True)
 
     def close(self) -> None:

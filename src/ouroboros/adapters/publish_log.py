@@ -121,9 +121,12 @@ class PublishLog:
             until = min(until, self._steps[at + 1][0])
         if until <= offset:
             return None
-        with (self._directory / PUBLISH_LOG).open("rb") as file:
-            file.seek(offset)
-            data = file.read(until - offset)
+        try:
+            with (self._directory / PUBLISH_LOG).open("rb") as file:
+                file.seek(offset)
+                data = file.read(until - offset)
+        except FileNotFoundError:  # somebody has removed it: what is gone is gone
+            return None
         if not whole or len(data) == limit_bytes:
             data = _whole_characters(data)
         if not data:
