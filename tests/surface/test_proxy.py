@@ -1,5 +1,6 @@
 """What goes to the backend and comes back is passed on as it is, at once, in constant memory."""
 
+import json
 import os
 import socket
 import threading
@@ -10,6 +11,7 @@ from tests.surface.support import (
     INDEX,
     OK,
     RawBackend,
+    answer_ok,
     answers_in,
     read_all,
     read_answer,
@@ -314,6 +316,69 @@ def test_requests_wait_for_a_backend_that_comes_back(web):
             thread.join(5)
         backend.close()
     assert results == [200] * 8
+
+
+def hold(web, until: float) -> None:
+    part = web.live / "hold.new"
+    part.write_text(str(until))
+    part.rename(web.live / "hold")
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_backend_that_is_being_replaced_gets_nothing_and_nothing_is_lost(web, backend):
+    """What it has is answered; what comes meanwhile waits until the hold is taken away."""
+    web.publish("one", {"index.html": INDEX})
+    answering, results = threading.Event(), []
+
+    def slowly(connection, received):
+        reply = answer_ok(connection, received)
+        assert not reply or answering.wait(20)
+        return reply
+
+    with running_surface(web.root, backend.target) as surface:
+
+        def health():
+            return json.loads(surface.get("/health").body)
+
+        def ask():
+            results.append(surface.get("/api/x").status)
+
+        assert surface.get("/api/x").status == 200  # leaves an idle connection
+        backend.script = slowly
+        threads = [threading.Thread(target=ask)]
+        threads[0].start()
+        wait_until(lambda: health()["backend_in_flight"] == 1)
+        hold(web, time.time() + 60)
+        assert health()["backend_held"]
+        before = len(backend.all)
+        threads += [threading.Thread(target=ask) for _ in range(5)]
+        for thread in threads[1:]:
+            thread.start()
+        answering.set()
+        wait_until(lambda: health()["backend_in_flight"] == 0)
+        wait_until(lambda: results == [200])
+        assert len(backend.all) == before
+        (web.live / "hold").unlink()
+        for thread in threads:
+            thread.join(20)
+    assert results == [200] * 6
+
+
+def test_a_hold_that_nobody_ends_ends_by_itself(web, backend):
+    web.publish("one", {"index.html": INDEX})
+    with running_surface(web.root, backend.target) as surface:
+        hold(web, time.time() + 1)
+        assert json.loads(surface.get("/health").body)["backend_held"]
+        assert surface.get("/api/x").status == 200
+        hold(web, float("inf"))
+        (web.live / "hold").write_text("nonsense")
+        assert surface.get("/api/x").status == 200
 
 
 def test_a_backend_that_stays_away_is_explained_to_people_and_programs(web):

@@ -102,6 +102,18 @@ def test_an_answer_on_its_way_ends_with_the_release_it_began_with(web):
     assert data.partition(b"\r\n\r\n")[2] == b"1" * 8_000_000
 
 
+def test_an_asset_stays_reachable_also_when_its_name_does_not_look_like_a_hash(web):
+    """Hexadecimal digests often look like numbers; a missing asset breaks an open page."""
+    old = {"assets/style-2146345d.css": b"0", "old-12345678.html": b"old"}
+    web.publish("r0", {"index.html": INDEX, **old})
+    web.publish("r1", {"index.html": INDEX, "assets/style-99999999.css": b"1"})
+    with running_surface(web.root) as surface:
+        former = surface.get("/assets/style-2146345d.css")
+        assert (former.status, former.body) == (200, b"0")
+        assert former.headers["cache-control"] == "no-cache"
+        assert surface.get("/old-12345678.html").body != b"old", "a page that is gone is gone"
+
+
 def test_assets_of_earlier_releases_of_the_run_stay_reachable(web):
     name = "assets/app-BxK2f9a{}.js"
     web.write("zero", {"index.html": INDEX, name.format(0): b"0"}, run_id="another-run")
@@ -184,7 +196,7 @@ def test_health_tells_the_identity_of_slot_release_and_process(web):
             "status": "ok", "slot_id": "preview-1", "run_id": "run-1", "publish_id": "one",
             "commit_sha": (b"one".hex() + "0" * 40)[:40], "release": "releases/one",
             "state": "live", "root": str(web.root), "pid": os.getpid(),
-            "api_target": "http://127.0.0.1:8101",
+            "api_target": "http://127.0.0.1:8101", "backend_held": False, "backend_in_flight": 0,
         }  # fmt: skip
         web.publish("two", {"index.html": INDEX})
         assert json.loads(surface.get("/health").body)["publish_id"] == "two"

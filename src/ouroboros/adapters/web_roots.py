@@ -74,6 +74,18 @@ class WebRoots:
             known = {"state": "free", "slot_id": slot.id, **_read(directory / "state.json")}
             _replace(directory / "state.json", {**known, "database_fingerprint": fingerprint})
 
+    def hold(self, slot: Slot, fence: int, until: float) -> None:
+        """Let the surface hold back requests for the backend until then (epoch seconds)."""
+        with self._held(slot, fence) as directory:
+            fresh = directory / f".hold.{uuid.uuid4().hex}"
+            fresh.write_text(f"{until:.3f}", encoding="ascii")
+            fresh.replace(directory / "hold")
+
+    def let_go(self, slot: Slot, fence: int) -> None:
+        """Let the requests that were held back go on."""
+        with self._held(slot, fence) as directory:
+            (directory / "hold").unlink(missing_ok=True)
+
     @contextmanager
     def _held(self, slot: Slot, fence: int) -> Iterator[Path]:
         """The slot's directory, which only this process changes during the block.

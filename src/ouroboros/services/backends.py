@@ -23,6 +23,7 @@ from ouroboros.plans.environment import backend_environment, base_environment
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, BackendSpec, BackendStatus
 from ouroboros.services.databases import SlotDatabases
+from ouroboros.services.holding import visitors_held_back
 
 _POLL_S = 0.05
 LAUNCHERS = Path(__file__).resolve().parents[1] / "adapters" / "launchers"
@@ -110,7 +111,8 @@ class Backends:
     def restart(self, slot: Slot) -> dict[str, Any]:
         """Restart the live release's backend and wait until it is healthy; raises as `start`."""
         spec = self._live_spec(slot)
-        self.runtime.stop(slot, spec.fence)
+        with visitors_held_back(self.web_roots, slot, spec.fence):
+            self.runtime.stop(slot, spec.fence)
         self.runtime.start(slot, spec)
         return self._ready(slot)
 

@@ -60,6 +60,14 @@ def looks_like_asset(path: str) -> bool:
     return extension(path) in TYPES and extension(path) not in ("html", "htm")
 
 
+def may_be_fingerprinted(path: str) -> bool:
+    """Whether a name could hold a hash: `style-2146345d.css` could be a number as well.
+
+    Enough to keep a file of an earlier release reachable, where a wrong yes costs nothing.
+    """
+    return _FINGERPRINT.search(path.rpartition("/")[2]) is not None
+
+
 def is_fingerprinted(path: str) -> bool:
     """Whether a name holds a hash of the content, as bundlers write them (`index-BxK2f9aQ.js`).
 

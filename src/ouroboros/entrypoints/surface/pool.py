@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ class Pool:
         self._connecting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
+        self._held_until = 0.0
         self.open: set[Upstream] = set()
         self.is_down = False
         self.last_error = ""
@@ -60,6 +62,31 @@ class Pool:
     def waiting(self) -> int:
         """How many requests wait for a connection."""
         return len(self._waiting)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing may be sent to the backend now."""
+        return self._held_until != 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests the backend has and has not answered yet; tunnels do not count."""
+        return sum(1 for upstream in self.open if upstream.exchange is not None)
+
+    def hold(self, until: float) -> None:
+        """Let requests wait until then (epoch seconds), while the backend is being replaced.
+
+        What it has already goes on; idle connections are closed. A time that is over lets the
+        waiting requests go.
+        """
+        if until > time.time():
+            self._held_until = until
+            while self._idle:
+                self._idle.pop().close()
+        elif self.is_held:
+            self._held_until = 0
+            if self._waiting:
+                self._connect_more()
 
     def submit(self, exchange: Exchange) -> None:
         """Forward a request on a connection, now or as soon as there is one.
@@ -84,6 +111,9 @@ class Pool:
 
     def give_back(self, upstream: Upstream) -> None:
         """Take a connection whose exchange has ended cleanly."""
+        if self.is_held:
+            upstream.close()
+            return
         upstream.idle_since = self._surface.now
         self._idle.append(upstream)
         if self._waiting:
@@ -98,7 +128,11 @@ class Pool:
             self._connect_more()
 
     def tick(self) -> None:
-        """Close connections that were idle too long: backends end theirs at five seconds."""
+        """Close connections that were idle too long: backends end theirs at five seconds.
+
+        A hold that nobody has ended ends here, too.
+        """
+        self.hold(self._held_until)
         oldest = self._surface.now - self._surface.limits.upstream_idle_s
         while self._idle and self._idle[0].idle_since <= oldest:
             self._idle.pop(0).close()
@@ -113,6 +147,8 @@ class Pool:
             upstream.close()
 
     def _connect_more(self) -> None:
+        if self.is_held:
+            return
         allowed = self._surface.limits.upstream_connections - len(self.open)
         wanted = 1 if self.is_down else len(self._waiting)
         while self._connecting < min(wanted, allowed) and self._retry is None:
@@ -142,7 +178,7 @@ class Pool:
         self._connecting -= 1
         self.is_down = False
         self.give_back(upstream)
-        if self._waiting:
+        if self._waiting and not self.is_held:
             self._connect_more()
 
     def _fail_or_wait(self) -> None:

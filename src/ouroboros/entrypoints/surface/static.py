@@ -79,11 +79,11 @@ def _from_index(view: View, release: Release, request: Request, path: bytes) -> 
             return _moved(301, request.path + b"/" + query)
         else:
             entry = entries.get(path + b".html")
-    if entry is None and media.is_fingerprinted(path.decode("utf-8", "replace")):
+    if entry is None and media.may_be_fingerprinted(path.decode("utf-8", "replace")):
         # A page of the previous release may still be open and ask for its own assets.
         for former in view.former():
             found = former.entries.get(path)
-            if found is not None and found.is_fingerprinted:
+            if found is not None and not found.is_document:
                 return represent(found, former, request, 200)
     return None if entry is None else represent(entry, release, request, 200, is_own=True)
 

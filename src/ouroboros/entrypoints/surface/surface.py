@@ -83,6 +83,7 @@ class Surface:
         """Something was renamed: take the new view if it is one. Never fails."""
         if self._watch.settle() or not self._source.is_managed:
             self._load()
+        self.pool.hold(self._source.held_until())
 
     def _load(self) -> None:
         # The watch begins before the view is read, so that a switch in between is seen again.
@@ -180,6 +181,8 @@ class Surface:
             "root": options.root,
             "pid": os.getpid(),
             "api_target": options.api_target,
+            "backend_held": self.pool.is_held,
+            "backend_in_flight": self.pool.in_flight,
         }
         body = json.dumps(document).encode() + b"\n"
         lines = (

@@ -112,6 +112,14 @@ class Source:
             _stamp(os.path.join(self._live, "state.json")),
         )
 
+    def held_until(self) -> float:
+        """Until when requests to the backend are to wait (epoch seconds); 0 when they are not."""
+        try:
+            with open(os.path.join(self._live, "hold"), encoding="ascii") as file:
+                return float(file.read(40))
+        except (OSError, ValueError):
+            return 0.0
+
     def resolve(self) -> View:
         """Read links, state and release; a release that cannot be read counts as failed."""
         if not self.is_managed:

@@ -14,6 +14,7 @@ from ouroboros.adapters.release_files import read_release
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut
 from ouroboros.ports import BackendSpec, BackendStatus
 from ouroboros.services.backends import ReleasedBackend, released_backend
+from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.hold import serve_live_again
 from ouroboros.services.publish.work import Work
 
@@ -34,7 +35,7 @@ def restart_backend(work: Work) -> dict[str, Any]:
     if spec.listen == "socket":
         port = _prepare(work, spec).candidate_port
     else:
-        runtime.stop(slot, work.publish.fence)
+        _make_room(work)
         _require_fence(work)
         runtime.start(slot, spec)
         port = slot.api_port
@@ -98,8 +99,14 @@ def _prepare(work: Work, spec: BackendSpec) -> BackendStatus:
     except PreviewError as error:
         if error.code != "candidate_impossible":
             raise
-        runtime.stop(slot, work.publish.fence)
+        _make_room(work)
         return runtime.prepare(slot, spec)
+
+
+def _make_room(work: Work) -> None:
+    slot, fence = work.publish.slot, work.publish.fence
+    with visitors_held_back(work.backends.web_roots, slot, fence):
+        work.backends.runtime.stop(slot, fence)
 
 
 def _released(work: Work) -> ReleasedBackend | None:
