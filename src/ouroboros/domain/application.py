@@ -9,10 +9,16 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any
 
 from ouroboros.domain.errors import BadInput
+from ouroboros.domain.strict_table import StrictTable
+from ouroboros.domain.web_rules import (
+    HeaderRule,
+    RedirectRule,
+    read_header_rules,
+    read_prefixes,
+    read_redirect_rules,
+)
 
 FILE_NAME = "preview.toml"
 PLACEHOLDERS = (
@@ -52,6 +58,8 @@ class Backend:
     listen: str = "port"
     health: str = "/health"
     env: Mapping[str, str] = field(default_factory=dict)
+    proxy: tuple[str, ...] = ()
+    """Path prefixes beside `/api` that the web surface hands to this server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,8 @@ class Application:
     smoke: tuple[SmokeCheck, ...] = ()
     heartbeat_smoke: bool = False
     """Whether the smoke check is the contract's heartbeat and readback on the slot's backend."""
+    redirects: tuple[RedirectRule, ...] = ()
+    headers: tuple[HeaderRule, ...] = ()
 
 
 def parse_application(text: str) -> Application:
@@ -86,17 +96,19 @@ def parse_application(text: str) -> Application:
     except tomllib.TOMLDecodeError as error:
         raise _invalid({FILE_NAME: str(error)}) from error
     problems: dict[str, str] = {}
-    root = _Table(document, "", problems)
+    root = StrictTable(document, "", problems)
     frontend = root.table("frontend")
     backend = root.table("backend")
     database = root.table("database")
     application = Application(
         _frontend(frontend) if frontend else None,
         _backend(backend) if backend else None,
-        database.argv("migrate") if database else (),
+        _argv(database, "migrate") if database else (),
         _migrate_dir(database, backend),
         database.paths("migrations") if database else (),
         tuple(_smoke(table) for table in root.tables("smoke")),
+        redirects=read_redirect_rules(root),
+        headers=read_header_rules(root),
     )
     for table in (root, frontend, backend, database):
         if table is not None:
@@ -113,38 +125,44 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match.group(1), match.group(0)), text)
 
 
-def _frontend(table: "_Table") -> Frontend:
+def _frontend(table: StrictTable) -> Frontend:
     return Frontend(
         dir=table.path("dir", "."),
-        install=table.argv("install"),
-        build=table.argv("build"),
+        install=_argv(table, "install"),
+        build=_argv(table, "build"),
         output=table.path("output", "dist"),
         lock_file=table.path("lock_file", "package-lock.json"),
         spa=table.flag("spa", default=True),
     )
 
 
-def _backend(table: "_Table") -> Backend:
+def _backend(table: StrictTable) -> Backend:
     listen = table.text("listen", "port")
     if listen not in ("socket", "port"):
         table.problem("listen", "is neither 'socket' nor 'port'")
-    start = table.argv("start")
+    start = _argv(table, "start")
     if not start:
         table.problem("start", "is missing")
     health = table.text("health", "/health")
     if not health.startswith("/"):
         table.problem("health", "does not begin with /")
     return Backend(
-        start, table.path("dir", "."), table.argv("install"), listen, health, table.env("env")
+        start,
+        table.path("dir", "."),
+        _argv(table, "install"),
+        listen,
+        health,
+        _env(table, "env"),
+        read_prefixes(table),
     )
 
 
-def _migrate_dir(database: "_Table | None", backend: "_Table | None") -> str:
+def _migrate_dir(database: StrictTable | None, backend: StrictTable | None) -> str:
     default = backend.path("dir", ".") if backend else "."
     return database.path("dir", default) if database else default
 
 
-def _smoke(table: "_Table") -> SmokeCheck:
+def _smoke(table: StrictTable) -> SmokeCheck:
     check = SmokeCheck(
         table.text("path", ""),
         table.number("status", 200),
@@ -164,99 +182,28 @@ def _invalid(problems: Mapping[str, str]) -> BadInput:
     )
 
 
-def _is_inside(text: str) -> bool:
-    parts = PurePosixPath(text)
-    return bool(text) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in text
+def _argv(table: StrictTable, key: str) -> tuple[str, ...]:
+    items = table.strings(key)
+    for item in items:
+        _check_placeholders(table, key, item)
+    return items
 
 
-class _Table:
-    """One TOML table: takes keys by type, and complains about those nobody took."""
+def _env(table: StrictTable, key: str) -> dict[str, str]:
+    values = table.take(key, dict, {})
+    result = {}
+    for name, value in values.items():
+        if not _ENV_NAME.fullmatch(name) or not isinstance(value, str) or "\0" in value:
+            table.problem(f"{key}.{name}", "is not a name with a string")
+        elif _RESERVED_ENV.fullmatch(name):
+            table.problem(f"{key}.{name}", "is set by the preview and cannot be changed")
+        else:
+            _check_placeholders(table, f"{key}.{name}", value)
+            result[name] = value
+    return result
 
-    def __init__(self, data: Mapping[str, Any], name: str, problems: dict[str, str]) -> None:
-        self._data = data
-        self._name = name
-        self._problems = problems
-        self._taken: set[str] = set()
 
-    def problem(self, key: str, text: str) -> None:
-        self._problems[f"{self._name}.{key}" if self._name else key] = text
-
-    def table(self, key: str) -> "_Table | None":
-        value = self._take(key, dict, None)
-        return None if value is None else _Table(value, key, self._problems)
-
-    def tables(self, key: str) -> list["_Table"]:
-        items = self._take(key, list, [])
-        return [
-            _Table(item, f"{key}[{at}]", self._problems)
-            for at, item in enumerate(items)
-            if self._is_table(f"{key}[{at}]", item)
-        ]
-
-    def text(self, key: str, default: str) -> str:
-        return str(self._take(key, str, default))
-
-    def number(self, key: str, default: int) -> int:
-        return int(self._take(key, int, default))
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        return bool(self._take(key, bool, default))
-
-    def path(self, key: str, default: str) -> str:
-        text = self.text(key, default)
-        if not _is_inside(text):
-            self.problem(key, "is not a path inside the repository")
-        return text
-
-    def paths(self, key: str) -> tuple[str, ...]:
-        items = self._take(key, list, [])
-        if not all(isinstance(item, str) and _is_inside(item) for item in items):
-            self.problem(key, "is not a list of paths inside the repository")
-            return ()
-        return tuple(items)
-
-    def argv(self, key: str) -> tuple[str, ...]:
-        items = self._take(key, list, [])
-        if not all(isinstance(item, str) and "\0" not in item for item in items):
-            self.problem(key, "is not a list of strings")
-            return ()
-        for item in items:
-            self._check_placeholders(key, item)
-        return tuple(items)
-
-    def env(self, key: str) -> dict[str, str]:
-        values = self._take(key, dict, {})
-        result = {}
-        for name, value in values.items():
-            if not _ENV_NAME.fullmatch(name) or not isinstance(value, str) or "\0" in value:
-                self.problem(f"{key}.{name}", "is not a name with a string")
-            elif _RESERVED_ENV.fullmatch(name):
-                self.problem(f"{key}.{name}", "is set by the preview and cannot be changed")
-            else:
-                self._check_placeholders(f"{key}.{name}", value)
-                result[name] = value
-        return result
-
-    def finish(self) -> None:
-        for key in self._data.keys() - self._taken:
-            self.problem(key, "is not a known key")
-
-    def _is_table(self, key: str, item: object) -> bool:
-        if not isinstance(item, dict):
-            self.problem(key, "is not a table")
-        return isinstance(item, dict)
-
-    def _take(self, key: str, kind: type, default: Any) -> Any:
-        self._taken.add(key)
-        if key not in self._data:
-            return default
-        value = self._data[key]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            self.problem(key, f"is not of type {kind.__name__}")
-            return default
-        return value
-
-    def _check_placeholders(self, key: str, text: str) -> None:
-        for name in _PLACEHOLDER.findall(text):
-            if name not in PLACEHOLDERS:
-                self.problem(key, f"{{{name}}} is not a placeholder")
+def _check_placeholders(table: StrictTable, key: str, text: str) -> None:
+    for name in _PLACEHOLDER.findall(text):
+        if name not in PLACEHOLDERS:
+            table.problem(key, f"{{{name}}} is not a placeholder")

@@ -16,7 +16,8 @@ _FIELD_VALUE = re.compile(r"[\t -~]*")
 # These belong to the connection or say what the surface itself vouches for.
 _RESERVED = frozenset(
     ("connection", "content-length", "transfer-encoding", "content-encoding", "content-range",
-     "trailer", "upgrade", "keep-alive", "te", "date", "etag", "x-request-id")
+     "trailer", "upgrade", "keep-alive", "te", "date", "etag", "x-request-id", "x-preview-slot",
+     "x-preview-run", "x-preview-commit", "x-preview-publish", "x-preview-data")
 )  # fmt: skip
 
 

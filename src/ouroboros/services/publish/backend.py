@@ -5,6 +5,7 @@ from typing import Any
 
 from ouroboros.adapters.release_files import write_release
 from ouroboros.domain.application import Backend
+from ouroboros.domain.web_rules import API_PREFIX
 from ouroboros.services.publish.work import Work
 
 
@@ -40,9 +41,9 @@ def _document(work: Work, backend: Backend | None) -> dict[str, Any]:
         "spa": application.frontend.spa if application.frontend else False,
         "has_frontend": application.frontend is not None,
         "has_backend": backend is not None,
-        "proxy_prefixes": ["/api"],
-        "redirects": [],
-        "headers": [],
+        "proxy_prefixes": [API_PREFIX, *(backend.proxy if backend else ())],
+        "redirects": [rule.document() for rule in application.redirects],
+        "headers": [rule.document() for rule in application.headers],
         "badge": True,
         "backend": None
         if backend is None
