@@ -20,11 +20,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests stay together when several processes run them.
 
     A file's tests share what they set up; those on the published example share an instance over
-    files, which takes long to make.
+    files, and those on a host a machine, which take long to make.
     """
     for item in items:
-        shared = "published" in getattr(item, "fixturenames", ())
-        group = "published" if shared else str(item.path)
+        used = getattr(item, "fixturenames", ())
+        group = next((name for name in ("published", "host") if name in used), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -26,6 +26,7 @@ from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.adapters.control.tokens import TokenStore
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SupervisorClient
+from ouroboros.adapters.systemd.commands import UnitRunner
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, CommandRunner
@@ -88,7 +89,9 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
     layout = Layout(settings.state_dir)
     access = cluster_access(settings)
     control = open_pool(access.control_dsn(), name)
-    runner = ProcessRunner(instance_id(settings.state_dir))
+    runner: CommandRunner = ProcessRunner(instance_id(settings.state_dir))
+    if settings.systemd:
+        runner = UnitRunner(settings.run_dir / "commands.sock", runner)
     runtime = SupervisorClient(settings)
     leases = LeaseStore(
         control,
@@ -131,7 +134,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         web_roots=web_roots,
         databases=databases,
         backends=backends,
-        allocator=Allocator(leases, slots, databases, runtime, web_roots, layout),
+        allocator=Allocator(leases, slots, databases, runtime, web_roots),
         keeper=Keeper(leases, publishes, runtime, web_roots),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),

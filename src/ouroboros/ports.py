@@ -133,3 +133,7 @@ class BackendRuntime(Protocol):
     def stop(self, slot: Slot, fence: int) -> BackendStatus:
         """End backend and candidate; when this returns no process of the slot is left."""
         ...
+
+    def erase_home(self, slot: Slot, fence: int) -> None:
+        """Remove what the slot's own processes kept in its home; nothing of it runs then."""
+        ...

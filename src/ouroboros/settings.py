@@ -7,6 +7,7 @@ since a misspelled limit is a limit that is not there.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from ouroboros.domain.errors import BadInput
@@ -51,12 +52,23 @@ class Settings:
     ready_time_limit_s: int
     keep_releases: int
     pool_depth: int
+    systemd: bool = False
+    """Whether systemd runs the processes (a host), or our supervisor (local mode)."""
+    build_egress: str = "any"
+    """What builds may reach on a host: `any` but the host itself, `none`, or addresses."""
+    tls: str = "off"
+    """Certificates of the router on a host: `off`, `internal` or `auto`."""
     """How many standbys are kept ready per slot (0 or 1)."""
 
     @property
     def local(self) -> bool:
         """Whether this installation starts its own PostgreSQL and supervises its processes."""
         return self.control_dsn is None
+
+    @property
+    def steward_dir(self) -> Path:
+        """What the steward of a host writes; root's alone."""
+        return self.state_dir / "steward"
 
     @property
     def run_dir(self) -> Path:
@@ -104,9 +116,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ready_time_limit_s=reader.number("OUROBOROS_READY_TIME_LIMIT_S", 60, 1, 3600),
         keep_releases=reader.number("OUROBOROS_KEEP_RELEASES", 3, 1, 1000),
         pool_depth=reader.number("OUROBOROS_POOL_DEPTH", 1, 0, 1),
+        systemd=reader.choice("OUROBOROS_PROCESSES", ("supervisor", "systemd")) == "systemd",
+        build_egress=reader.egress("OUROBOROS_BUILD_EGRESS"),
+        tls=reader.choice("OUROBOROS_TLS", _tls_choices(pool)),
     )
     reader.finish()
     return settings
+
+
+def _tls_choices(pool: SlotPool) -> tuple[str, ...]:
+    """What can be chosen, the default first: a real domain gets certificates by itself."""
+    local = pool.slots[0].domain == "localhost"
+    return ("off", "internal", "auto") if local else ("auto", "internal", "off")
 
 
 class _Reader:
@@ -135,6 +156,25 @@ class _Reader:
             self._problems[key] = f"{text[:40]!r} is not a whole number from {least} to {most}"
             return default
         return int(text)
+
+    def choice(self, key: str, values: tuple[str, ...]) -> str:
+        """One of some words; the first is the default."""
+        text = self.text(key) or values[0]
+        if text not in values:
+            self._problems[key] = f"{text[:40]!r} is not one of {', '.join(values)}"
+            return values[0]
+        return text
+
+    def egress(self, key: str) -> str:
+        """`any`, `none`, or addresses and networks with commas."""
+        text = self.text(key) or "any"
+        if text not in ("any", "none"):
+            try:
+                for item in text.split(","):
+                    ip_network(item)
+            except ValueError as error:
+                self._problems[key] = f"not any, none or a list of networks: {error}"
+        return text
 
     def pool(self) -> SlotPool:
         numbers = {

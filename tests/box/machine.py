@@ -134,11 +134,14 @@ def booted_machine() -> Iterator[Machine]:
 
 
 def _first_child(outer: subprocess.Popen[bytes]) -> int:
-    children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+    """The PID 1 of the namespaces: the child of unshare(1), which boot.sh becomes first."""
+    process = Path(f"/proc/{outer.pid}")
+    children = process / "task" / str(outer.pid) / "children"
     deadline = time.monotonic() + _BOOT_LIMIT_S
     while time.monotonic() < deadline and outer.poll() is None:
         with contextlib.suppress(OSError):
-            if pids := children.read_text().split():
+            is_unshare = (process / "comm").read_text() == "unshare\n"
+            if is_unshare and (pids := children.read_text().split()):
                 return int(pids[0])
         time.sleep(0.01)
     raise AssertionError("the machine's namespaces were not made")

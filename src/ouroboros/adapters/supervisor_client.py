@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ouroboros.adapters.release_files import remove_tree
 from ouroboros.adapters.unix_sockets import connect_unix
 from ouroboros.domain.errors import (
     BadInput,
@@ -25,6 +26,7 @@ from ouroboros.domain.errors import (
     WaitingForSlot,
 )
 from ouroboros.domain.slot import Slot
+from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendSpec, BackendStatus
 from ouroboros.settings import Settings
 
@@ -43,6 +45,8 @@ class SupervisorClient:
     def __init__(self, settings: Settings, time_limit_s: float = _TIME_LIMIT_S) -> None:
         self._path = settings.run_dir / SOCKET_NAME
         self._time_limit_s = time_limit_s
+        self._on_host = settings.systemd
+        self._layout = Layout(settings.state_dir)
 
     def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return its answer.
@@ -96,6 +100,13 @@ class SupervisorClient:
     def stop(self, slot: Slot, fence: int) -> BackendStatus:
         """See `BackendRuntime.stop`."""
         return self._ask("stop", slot, fence=fence)
+
+    def erase_home(self, slot: Slot, fence: int) -> None:
+        """See `BackendRuntime.erase_home`; on a host the files are the slot's user's."""
+        if self._on_host:
+            self._ask("erase", slot, fence=fence)
+        else:
+            remove_tree(self._layout.home(slot))
 
     def _ask(self, verb: str, slot: Slot, **values: Any) -> BackendStatus:
         answer = self.call({"do": f"backend.{verb}", "slot": slot.id, **values})

@@ -24,6 +24,10 @@ class Command:
     time_limit_s: float = 60.0
     output_limit_bytes: int = 64 * 1024 * 1024
     stdin: bytes = b""
+    slot_id: str = ""
+    """Whose branch code this is: it runs as that slot's user where there is one. Empty: ours."""
+    needs_network: bool = False
+    """Whether branch code may reach what the operator lets builds reach."""
 
     def shown(self) -> str:
         """The command as a person would type it, for logs and dry runs."""

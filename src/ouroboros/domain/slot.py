@@ -132,6 +132,16 @@ class Slot:
         return f"ouroboros-backend@{self.alias}"
 
     @property
+    def candidate_unit(self) -> str:
+        """The systemd unit of a backend that is being tried, without its suffix."""
+        return f"ouroboros-candidate@{self.alias}"
+
+    @property
+    def candidate_port(self) -> int:
+        """Where systemd keeps the private listener of a backend that is being tried."""
+        return self.api_port + 1000
+
+    @property
     def os_user(self) -> str:
         """The OS user that the slot's processes run as where there is systemd."""
         return f"ouroboros-{self.alias}"

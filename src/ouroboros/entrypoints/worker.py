@@ -26,6 +26,7 @@ from ouroboros.domain.errors import PreviewError, Refused
 from ouroboros.domain.lease import LeaseState
 from ouroboros.domain.publish import Publish
 from ouroboros.entrypoints.surface.precompress import precompress
+from ouroboros.entrypoints.surface.supervision import Supervisor
 from ouroboros.plans.environment import network_environment, passwords_in
 from ouroboros.services.publish.pipeline import run_publish
 from ouroboros.services.publish.work import Watch, Work
@@ -59,7 +60,10 @@ class Worker:
         self._patiently("continue publishes", self._continue_publishes)
         for loop in (self._listen, self._prepare_databases):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
+        service_manager = Supervisor(self._at.environ)
+        service_manager.ready()
         while not self._stop.is_set():
+            service_manager.alive()
             self._wake.clear()
             self._patiently("reap", self._at.keeper.reap)
             self._patiently("publish", self._begin_publishes)

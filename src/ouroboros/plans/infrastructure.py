@@ -8,23 +8,18 @@ renders.
 from collections.abc import Mapping
 
 from ouroboros.domain.slot import Slot, SlotPool
+from ouroboros.plans.caddyfile import ADMIN_SOCKET, render_caddyfile
+from ouroboros.plans.units import CURRENT, NOTICE, render_ports, render_units
 
-INSTALL_ROOT = "/srv/oroboros"
-CURRENT = f"{INSTALL_ROOT}/current"
-_NOTICE = "# Rendered from the slot pool by `ouroboros render`; edit the renderer, not this file.\n"
+UNITS = "infra/systemd"
 
 
-def render_infrastructure(pool: SlotPool, caddy_port: int) -> dict[str, str]:
+def render_infrastructure(pool: SlotPool, caddy_port: int, tls: str = "auto") -> dict[str, str]:
     """Every rendered file by its path relative to the checkout."""
-    files = {
-        "infra/caddy/Caddyfile": render_caddyfile(pool, caddy_port),
-        "infra/systemd/ouroboros-web@.service": _WEB_UNIT,
-        "infra/systemd/ouroboros-backend@.service": _BACKEND_UNIT,
-        "infra/systemd/ouroboros-api.service": _API_UNIT,
-        "infra/systemd/ouroboros-worker.service": _WORKER_UNIT,
-        "infra/systemd/ouroboros.target": _TARGET,
-    }
+    files = {"infra/caddy/Caddyfile": render_caddyfile(pool, caddy_port, tls, ADMIN_SOCKET)}
+    files |= {f"{UNITS}/{name}": text for name, text in render_units().items()}
     for slot in pool:
+        files |= {f"{UNITS}/{name}": text for name, text in render_ports(slot).items()}
         files[slot.web_env_file] = render_env(web_environment(slot))
         files[slot.backend_env_file] = render_env(backend_environment(slot))
     return files
@@ -54,131 +49,4 @@ def backend_environment(slot: Slot) -> dict[str, str]:
 
 def render_env(values: Mapping[str, str]) -> str:
     """An EnvironmentFile (systemd.exec(5)); our values hold nothing that needs quotes."""
-    return _NOTICE + "".join(f"{name}={value}\n" for name, value in values.items())
-
-
-def render_caddyfile(pool: SlotPool, port: int) -> str:
-    """Routes by host name; static, so that it is never reloaded by a publish.
-
-    `handle` and not a bare `respond`, which Caddy orders before `reverse_proxy`.
-    """
-    hosts = "".join(_caddy_site(slot, port) for slot in pool)
-    return f"""{_NOTICE}{{
-	admin off
-	auto_https off
-}}
-{hosts}
-http://:{port} {{
-	handle {{
-		respond "No preview has this name." 421
-	}}
-}}
-"""
-
-
-def _caddy_site(slot: Slot, port: int) -> str:
-    return f"""
-http://{slot.host_name}:{port} {{
-	handle {{
-		reverse_proxy 127.0.0.1:{slot.web_port} {{
-			lb_try_duration 5s
-			lb_try_interval 50ms
-			header_up Host {{host}}
-		}}
-	}}
-	header X-Robots-Tag noindex
-}}
-"""
-
-
-_WEB_UNIT = f"""{_NOTICE}[Unit]
-Description=Web surface of %i
-PartOf=ouroboros.target
-After=network.target
-
-[Service]
-User=ouroboros-%i
-EnvironmentFile={CURRENT}/infra/systemd/env/web-%i.env
-ExecStart={CURRENT}/.venv/bin/python {CURRENT}/scripts/run-web-surface.py \\
-    --root ${{WEB_ROOT}} --port ${{WEB_PORT}} --api-target ${{WEB_API_PROXY_TARGET}} \\
-    --allowed-hosts ${{WEB_ALLOWED_HOSTS}}
-Restart=always
-RestartSec=1
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-
-[Install]
-WantedBy=ouroboros.target
-"""
-
-_BACKEND_UNIT = f"""{_NOTICE}[Unit]
-Description=Backend of %i
-PartOf=ouroboros.target
-After=network.target postgresql.service
-
-[Service]
-User=ouroboros-%i
-EnvironmentFile={CURRENT}/infra/systemd/env/backend-%i.env
-EnvironmentFile={INSTALL_ROOT}/run/backend-%i.env
-# Directory and command of the live release, written by the control plane before each start.
-ExecStart=/usr/bin/env -C ${{BACKEND_DIRECTORY}} $BACKEND_ARGV
-Restart=on-failure
-RestartSec=1
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-
-[Install]
-WantedBy=ouroboros.target
-"""
-
-_API_UNIT = f"""{_NOTICE}[Unit]
-Description=Ouroboros control plane API
-PartOf=ouroboros.target
-After=network.target postgresql.service
-
-[Service]
-User=ouroboros
-EnvironmentFile={INSTALL_ROOT}/ouroboros.env
-ExecStart={CURRENT}/.venv/bin/python -m ouroboros.entrypoints.http
-Restart=always
-RestartSec=1
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths={INSTALL_ROOT}
-PrivateTmp=yes
-
-[Install]
-WantedBy=ouroboros.target
-"""
-
-_WORKER_UNIT = f"""{_NOTICE}[Unit]
-Description=Ouroboros worker
-PartOf=ouroboros.target
-After=network.target postgresql.service
-
-[Service]
-User=ouroboros
-EnvironmentFile={INSTALL_ROOT}/ouroboros.env
-ExecStart={CURRENT}/.venv/bin/python -m ouroboros.entrypoints.worker
-Restart=always
-RestartSec=1
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths={INSTALL_ROOT}
-PrivateTmp=yes
-
-[Install]
-WantedBy=ouroboros.target
-"""
-
-_TARGET = f"""{_NOTICE}[Unit]
-Description=Ouroboros previews
-Wants=ouroboros-api.service ouroboros-worker.service
-
-[Install]
-WantedBy=multi-user.target
-"""
+    return NOTICE + "".join(f"{name}={value}\n" for name, value in values.items())

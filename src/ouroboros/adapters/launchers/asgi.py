@@ -97,6 +97,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self._promoted:
             await self._serve_publicly()
+        if self.started and "NOTIFY_SOCKET" in os.environ:
+            _tell_systemd(b"READY=1")
+            self._start(_tell_alive)
 
     def handle_exit(self, *_: Any) -> None:
         """Begin to drain; called by uvicorn for SIGTERM and SIGINT."""
@@ -142,6 +145,22 @@ class _Server(uvicorn.Server):
         while self.server_state.connections and self._loop.time() < begun + _DRAIN_MOST_S:
             await asyncio.sleep(0.01)
         self.should_exit = True
+
+
+async def _tell_alive() -> None:
+    """Say to systemd that the event loop turns, as often as its watchdog wants it twice."""
+    watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    while watchdog_s:
+        _tell_systemd(b"WATCHDOG=1")
+        await asyncio.sleep(watchdog_s / 2)
+
+
+def _tell_systemd(message: bytes) -> None:
+    """One message of sd_notify(3)."""
+    address = os.environ["NOTIFY_SOCKET"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.connect("\0" + address[1:] if address.startswith("@") else address)
+        out.send(message)
 
 
 def take_listeners() -> List[socket.socket]:

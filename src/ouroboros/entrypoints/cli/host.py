@@ -1,22 +1,55 @@
 """The host on the command line: provision, health-check, render."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ouroboros.domain.errors import Failed
+from ouroboros.domain.errors import Failed, Refused
 from ouroboros.domain.slot import make_pool
 from ouroboros.entrypoints.cli.connect import client, settings
 from ouroboros.entrypoints.cli.lease import DryRun
-from ouroboros.entrypoints.cli.output import Document, answer, table
+from ouroboros.entrypoints.cli.output import Document, answer, progress, table
 from ouroboros.plans.infrastructure import render_infrastructure
 
 
-def provision(dry_run: DryRun = False) -> None:
-    """Install or update what the slots need, and start their services."""
-    got = client().post("/api/host/provision", {"dry_run": dry_run})
-    answer("provision", got, _told_provision)
+def provision(
+    dry_run: DryRun = False,
+    check: Annotated[bool, typer.Option("--check", help="exit 1 when the host differs")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="take it away again")] = False,
+    with_data: Annotated[bool, typer.Option("--with-data", help="also the databases")] = False,
+) -> None:
+    """Install or update what the slots need, and start their services.
+
+    As root under systemd it installs the host (docs/operator.md); else it lays out the files of
+    the local instance.
+    """
+    if not _is_host():
+        if check or uninstall or with_data:
+            raise Refused("host_not_ready", "only for root, where systemd runs", "docs/operator.md")
+        answer("provision", client().post("/api/host/provision", {"dry_run": dry_run}), _told_local)
+        return
+    if uninstall:
+        from ouroboros.services.host.remove import remove_from_host
+
+        answer("provision", remove_from_host(with_data=with_data), _told_removal)
+        return
+    from ouroboros.services.host.provision import Provision, require_no_drift
+
+    changing = not (dry_run or check)
+    report = Provision(settings().home, os.environ, changing, progress).run()
+    if check:
+        require_no_drift(report)
+    answer("provision", report, _told_provision)
+
+
+def _is_host() -> bool:
+    """Whether this is root on a host that systemd runs, and no local instance is up here."""
+    if os.geteuid() != 0 or not Path("/run/systemd/system").is_dir():
+        return False
+    local = os.environ.get("OUROBOROS_STATE_DIR") or (settings().run_dir / "lock").exists()
+    return settings().systemd or not local
 
 
 def health_check() -> None:
@@ -46,6 +79,20 @@ def _is_current(path: Path, text: str) -> bool:
 
 
 def _told_provision(document: Document) -> str:
+    shown = []
+    for each in document["changes"]:
+        shown.append(f"{each['what']:<10} {each['path']}: {each['change']}")
+        shown += [f"    {line}" for line in each.get("diff", "").splitlines()]
+    verb = "would change" if document["dry_run"] else "changed"
+    return "\n".join([*shown, f"{document['version']}: {len(document['changes'])} {verb}"])
+
+
+def _told_removal(document: Document) -> str:
+    kept = "".join(f"\nkept {path}" for path in document["kept"])
+    return f"{len(document['removed'])} files and directories removed{kept}"
+
+
+def _told_local(document: Document) -> str:
     if document["dry_run"]:
         return "\n".join(f"would {step}" for step in document["steps"])
     return f"{len(document['changes'])} files written"

@@ -17,6 +17,7 @@ HELP_FILE = Path(__file__).with_name("help.txt")
 _COMPLETING = "_OUROBOROS_COMPLETE"
 """Set by the shell when it asks what a word may be completed to."""
 
+_INSTALLED = Path("/srv/oroboros/releases")
 _HELP = """Full-stack previews on fixed slots of one plain Linux host.
 
 A run leases a slot (allocate), publishes a branch into it (publish), and gives it back (release).
@@ -54,9 +55,21 @@ def make_app() -> "typer.Typer":
 
 def main() -> None:
     """Run one command; exits with its status."""
+    _read_installed_settings()
     arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
     Output.as_json = len(arguments) < len(sys.argv) - 1
     sys.exit(run(arguments))
+
+
+def _read_installed_settings() -> None:
+    """On a host, know what the services know; what the environment says comes first."""
+    program = Path(__file__).resolve().parents[4]
+    if program.parent == _INSTALLED:
+        lines = (_INSTALLED.parent / "ouroboros.env").read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            key, given, value = line.partition("=")
+            if given and not line.startswith("#"):
+                os.environ.setdefault(key, value)
 
 
 def run(arguments: list[str]) -> int:

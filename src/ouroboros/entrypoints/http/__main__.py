@@ -14,8 +14,10 @@ from ouroboros.adapters.unix_sockets import listen_unix
 from ouroboros.bootstrap import compose
 from ouroboros.domain.errors import PreviewError
 from ouroboros.entrypoints.http.app import make_app
+from ouroboros.entrypoints.surface.supervision import Supervisor
 from ouroboros.settings import Settings, read_settings
 
+_ALIVE_EVERY_S = 5.0
 _THREADS = 100  # a run that waits for a slot holds one
 
 
@@ -63,7 +65,21 @@ class _Server(uvicorn.Server):
 async def _serve(server: uvicorn.Server, settings: Settings) -> None:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     sockets = [_tcp(settings.api_port), _unix(settings.run_dir / "api.sock")]
-    await server.serve(sockets=sockets)
+    async with asyncio.TaskGroup() as group:
+        watched = group.create_task(_tell_systemd(server))
+        await server.serve(sockets=sockets)
+        watched.cancel()
+
+
+async def _tell_systemd(server: uvicorn.Server) -> None:
+    """Say that the server is ready, and then again and again that its loop turns."""
+    service_manager = Supervisor(os.environ)
+    while not server.started:
+        await asyncio.sleep(0.02)
+    service_manager.ready()
+    while True:
+        service_manager.alive()
+        await asyncio.sleep(_ALIVE_EVERY_S)
 
 
 def _tcp(port: int) -> socket.socket:

@@ -23,6 +23,12 @@ def provision(at: At, asked: ProvisionRequest) -> dict[str, Any]:
     return {"ok": True, **at.host.provision(dry_run=asked.dry_run)}
 
 
+@router.post("/collect")
+def collect(at: At) -> dict[str, Any]:
+    """Remove the releases that nothing needs any more."""
+    return {"ok": True, "releases": at.collector.collect()}
+
+
 @router.get("/health-check")
 def health_check(at: At) -> dict[str, Any]:
     """Check every slot; 503 `slots_unhealthy` naming what is not well."""

@@ -178,6 +178,9 @@ class SlotBackend:
         self._forget()
         self._changed()
 
+    async def erase_home(self) -> None:
+        """Nothing: in local mode one user owns all, and the client removes the home itself."""
+
     def _forget(self) -> None:
         self._spec = None
         self._deaths = 0

@@ -9,12 +9,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ouroboros.adapters.supervisor_client import read_spec, write_status
 from ouroboros.domain.errors import BadInput, Refused
-from ouroboros.domain.slot import SlotPool
-from ouroboros.entrypoints.supervisor.backend import SlotBackend
+from ouroboros.domain.slot import Slot, SlotPool
+from ouroboros.ports import BackendSpec, BackendStatus
 
 
 class Fences:
@@ -56,10 +56,49 @@ class Fences:
         self._highest = highest
 
 
+class RunsBackend(Protocol):
+    """One slot's backend: guarded processes in local mode, systemd units on a host."""
+
+    slot: Slot
+    lock: asyncio.Lock
+
+    def status(self, fence: int) -> BackendStatus:
+        """What runs; `fence` is the highest this slot has seen."""
+        ...
+
+    async def start(self, spec: BackendSpec) -> None:
+        """See `BackendRuntime.start`."""
+        ...
+
+    async def prepare(self, spec: BackendSpec) -> None:
+        """See `BackendRuntime.prepare`."""
+        ...
+
+    async def promote(self, publish_id: str) -> None:
+        """See `BackendRuntime.promote`."""
+        ...
+
+    async def discard(self) -> None:
+        """See `BackendRuntime.discard`."""
+        ...
+
+    async def stop(self) -> None:
+        """See `BackendRuntime.stop`."""
+        ...
+
+    async def park(self) -> None:
+        """See `BackendRuntime.park`."""
+        ...
+
+    async def erase_home(self) -> None:
+        """See `BackendRuntime.erase_home`."""
+        ...
+
+
 class Backends:
     """Answers the requests about backends, one at a time for each slot."""
 
-    def __init__(self, pool: SlotPool, backends: Mapping[str, SlotBackend], fences: Fences) -> None:
+    def __init__(self, pool: SlotPool, backends: Mapping[str, RunsBackend], fences: Fences) -> None:
         self._pool = pool
         self._backends = backends
         self._fences = fences
@@ -83,13 +122,13 @@ class Backends:
     async def stop_all(self) -> None:
         """End every backend, whatever the fences say: the whole instance ends."""
 
-        async def stop(backend: SlotBackend) -> None:
+        async def stop(backend: RunsBackend) -> None:
             async with backend.lock:
                 await backend.stop()
 
         await asyncio.gather(*map(stop, self._backends.values()))
 
-    async def _act(self, backend: SlotBackend, verb: str, request: Mapping[str, Any]) -> None:
+    async def _act(self, backend: RunsBackend, verb: str, request: Mapping[str, Any]) -> None:
         match verb, request:
             case "start" | "prepare", {"spec": dict(document)}:
                 spec = read_spec(document)
@@ -107,5 +146,8 @@ class Backends:
             case "stop", {"fence": int(fence)}:
                 self._fences.require(backend.slot.id, fence)
                 await backend.stop()
+            case "erase", {"fence": int(fence)}:
+                self._fences.require(backend.slot.id, fence)
+                await backend.erase_home()
             case _:
                 raise BadInput("bad_request", f"backend.{verb} is no request, or lacks its values")

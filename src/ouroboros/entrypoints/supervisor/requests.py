@@ -7,6 +7,7 @@ all gets an error or a closed connection, and the others are served.
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,10 @@ class RequestSocket:
         self._server: asyncio.Server | None = None
         self._open = 0
 
-    async def open(self) -> None:
-        """Bind the socket, mode 0600, and serve."""
+    async def open(self, listener: socket.socket | None = None) -> None:
+        """Bind the socket, mode 0600, unless systemd holds it (`listener`), and serve."""
         self._server = await asyncio.start_unix_server(
-            self._serve, sock=listen_unix(self._path), limit=MESSAGE_LIMIT_BYTES
+            self._serve, sock=listener or listen_unix(self._path), limit=MESSAGE_LIMIT_BYTES
         )
 
     def close(self) -> None:

@@ -13,12 +13,10 @@ from typing import Any
 
 from ouroboros.adapters.control.leases import Claim, LeaseStore
 from ouroboros.adapters.control.slots import SlotReader
-from ouroboros.adapters.release_files import remove_tree
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.domain.errors import Failed, PreviewError, Refused, WaitingForSlot
 from ouroboros.domain.lease import Lease, Waiting
 from ouroboros.domain.reset import Source
-from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime
 from ouroboros.services.databases import SlotDatabases
 
@@ -43,7 +41,6 @@ class Allocator:
     databases: SlotDatabases
     backends: BackendRuntime
     web_roots: WebRoots
-    layout: Layout
 
     def plan(self, run_id: str, source: Source) -> dict[str, Any]:
         """What `allocate` would do now; changes nothing."""
@@ -142,7 +139,7 @@ class Allocator:
                 lease.slot, lease.fence, "building", run_id=lease.run_id, step="reset"
             )
         self.backends.stop(lease.slot, lease.fence)
-        remove_tree(self.layout.home(lease.slot))
+        self.backends.erase_home(lease.slot, lease.fence)
 
     def _give_back(self, lease: Lease, error: PreviewError) -> None:
         """End this very lease and no later one; the error says that nothing is leased."""

@@ -45,7 +45,7 @@ def migrate_slot(work: Work) -> dict[str, Any]:
     require_bound(slot, environment, work.backends.databases.url(slot).text())
     directory = work.source / application.migrate_dir
     argv = resolve_argv(application.migrate, directory, placeholders(slot, environment))
-    command = Command(argv, directory, environment, _TIME_LIMIT_S)
+    command = Command(argv, directory, environment, _TIME_LIMIT_S, slot_id=slot.id)
     with work.backends.slots.exclusive_work(slot):
         found: dict[str, Any] = {"held": hold_visitors(work)}
         failpoint("migrate.held")
@@ -144,7 +144,7 @@ class Migrator:
         require_bound(slot, environment, self.backends.databases.url(slot).text())
         directory = released.migrate_directory
         argv = resolve_argv(released.migrate, directory, placeholders(slot, environment))
-        return Command(argv, directory, environment, _TIME_LIMIT_S)
+        return Command(argv, directory, environment, _TIME_LIMIT_S, slot_id=slot.id)
 
     def _note(self, slot: Slot) -> None:
         """Remember which migrations the database has seen, so that a publish can skip them."""

@@ -152,6 +152,8 @@ class Work:
             environment,
             float(self.settings.build_time_limit_s),
             self.settings.build_output_limit_bytes,
+            slot_id=self.publish.slot.id,
+            needs_network=True,
         )
 
     def run(self, command: Command, failure: str) -> Finished:

@@ -1,0 +1,94 @@
+"""The Caddyfile of a host: routes by host name, the same from one publish to the next.
+
+Caddy is never reloaded by a publish, because a reload resets new connections and ends WebSockets
+(measured). `handle` is used and never a bare `respond`, which Caddy orders before
+`reverse_proxy`. Source: the Caddy 2 manual, for 2.6 (Debian 12) and later.
+"""
+
+from ouroboros.domain.slot import Slot, SlotPool
+from ouroboros.plans.units import NOTICE
+
+ADMIN_SOCKET = "/run/ouroboros-caddy/admin.sock"
+# Names by which proxies tell who somebody is; from outside they are a visitor's own invention.
+_IDENTITY = (
+    "Remote-User",
+    "X-Remote-User",
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Real-Ip",
+    "X-Preview-Probe",
+)
+
+
+def render_caddyfile(pool: SlotPool, port: int, tls: str = "off", admin: str = "") -> str:
+    """The Caddyfile; `tls` is `off`, `internal` (Caddy's own authority) or `auto` (ACME).
+
+    `admin` is the path of the admin endpoint's unix socket; empty: there is none.
+    """
+    served = "off" if admin == "" else f"unix/{admin}"
+    sites = "".join(_site(slot, port, tls) for slot in pool)
+    https = "" if tls == "off" else _UNKNOWN_OVER_TLS
+    return f"""{NOTICE}{{
+	admin {served}
+	auto_https {"off" if tls == "off" else "disable_redirects"}
+	servers {{
+		timeouts {{
+			read_header 10s
+			idle 2m
+		}}
+		max_header_size 64KB
+	}}
+}}
+
+(preview) {{
+	header {{
+		X-Robots-Tag "noindex, nofollow"
+		?X-Content-Type-Options nosniff
+		?Referrer-Policy strict-origin-when-cross-origin
+		-Server
+	}}
+	request_header -Forwarded
+{"".join(f"	request_header -{name}{chr(10)}" for name in _IDENTITY)}}}
+{sites}
+http://:{port} {{
+	handle {{
+		respond "No preview has this name." 421
+	}}
+}}
+{https}"""
+
+
+def _site(slot: Slot, port: int, tls: str) -> str:
+    site = f"""
+http://{slot.host_name}:{port} {{
+	import preview
+	encode zstd gzip
+	handle {{
+		reverse_proxy 127.0.0.1:{slot.web_port} {{
+			lb_try_duration 5s
+			lb_try_interval 50ms
+			header_up Host {{host}}
+		}}
+	}}
+}}
+"""
+    if tls == "off":
+        return site
+    certificate = "\ttls internal\n" if tls == "internal" else ""
+    secure = site.replace(f"http://{slot.host_name}:{port}", f"https://{slot.host_name}")
+    secure = secure.replace("\timport preview\n", f"{certificate}\timport preview\n")
+    return site + secure
+
+
+_UNKNOWN_OVER_TLS = """
+# Without a certificate of its own: reached only by a known name with another in its Host field.
+https:// {
+	handle {
+		respond "No preview has this name." 421
+	}
+}
+"""

@@ -1,0 +1,145 @@
+"""A host from nothing to three previews, through a kill of everything, to nothing again."""
+
+import json
+import time
+
+from tests.box.applications import FILES, PORT_FILES, version
+from tests.box.host import Host
+from tests.box.machine import wait_until
+
+OURS = "ouroboros-api ouroboros-worker ouroboros-steward ouroboros-caddy"
+
+
+def units(host: Host, pattern: str = "ouroboros*") -> dict[str, str]:
+    """Our loaded units and their states."""
+    shown = host.machine.run(
+        "systemctl", "list-units", "--all", "--plain", "--no-legend", pattern
+    ).stdout
+    rows = [line.split() for line in shown.splitlines()]
+    return {row[0]: row[2] for row in rows if row[1] == "loaded"}
+
+
+def started_at(host: Host) -> dict[str, str]:
+    """When each service was started last."""
+    return {
+        unit: host.machine.properties(unit, "ExecMainStartTimestampMonotonic", "MainPID")["MainPID"]
+        for unit, state in units(host).items()
+        if state == "active" and unit.endswith(".service")
+    }
+
+
+def test_provisioning_again_changes_and_restarts_nothing(host):
+    before = started_at(host)
+    assert len(before) >= 7
+    assert host.provision()["changes"] == []
+    assert host.provision("--check")["status"] == 0
+    assert started_at(host) == before
+
+
+def test_a_dry_run_shows_the_difference_and_changes_nothing(host):
+    unit = "/etc/systemd/system/ouroboros-api.service"
+    text = host.machine.inside(unit).read_text()
+    host.machine.write(unit, text.replace("RestartSec=500ms", "RestartSec=9"))
+    try:
+        dry = host.provision("--dry-run")
+        [change] = [each for each in dry["changes"] if each["path"] == unit]
+        assert "-RestartSec=9" in change["diff"] and "+RestartSec=500ms" in change["diff"]
+        assert "RestartSec=9" in host.machine.inside(unit).read_text()
+        checked = host.provision("--check", check=False)
+        assert (checked["status"], checked["error"]) == (1, "host_drifted")
+    finally:
+        host.provision()
+    assert host.machine.inside(unit).read_text() == text
+    assert host.provision("--check")["status"] == 0
+
+
+def test_what_is_deleted_or_has_a_wrong_owner_is_mended(host):
+    machine = host.machine
+    machine.run("rm", "/srv/oroboros/ouroboros.env", "/etc/systemd/system/ouroboros-web@.service")
+    machine.run("chown", "root:root", "/srv/oroboros/homes/preview-1")
+    machine.run("chmod", "777", "/srv/oroboros/secrets")
+    changed = {each["path"]: each["change"] for each in host.provision()["changes"]}
+    assert changed["/srv/oroboros/homes/preview-1"].startswith("owner root:root")
+    assert changed["/srv/oroboros/secrets"] == "mode 777 → 700"
+    assert changed["/srv/oroboros/ouroboros.env"] == "create"
+    assert host.provision("--check")["status"] == 0
+    host.wait_healthy(30)
+
+
+def test_each_slot_serves_its_own_page_backend_and_database_through_the_router(previews):
+    for number in (1, 2):
+        status, page = previews.get(number)
+        assert status == 200 and f"preview-{number} one" in page
+        status, told = previews.get(number, "/api/who")
+        who = json.loads(told)
+        assert who["database"] == who["role"] == f"app_preview_{number}"
+        assert who["slot"] == f"preview-{number}"
+        uid = previews.machine.run("id", "-u", f"ouroboros-preview{number}").stdout
+        assert who["uid"] == int(uid)
+    assert previews.get(3, "/api/x")[0] == 200
+    assert previews.is_healthy()
+
+
+def test_a_backend_sees_its_own_environment_and_nothing_of_systemd_or_the_worker(previews):
+    who = json.loads(previews.get(1, "/api/who")[1])
+    allowed = {
+        "SLOT_ID", "SLOT_NUM", "SLOT_BACKEND_PORT", "SLOT_DB_NAME", "SLOT_WORKTREE_PATH",
+        "DATABASE_URL", "RUN_ID", "COMMIT_SHA", "PREVIEW_URL", "PATH", "LANG", "TZ", "HOME",
+        "PREVIEW_NONCE", "PREVIEW_HEALTH_PATH", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+        "LISTEN_FDNAMES", "LC_CTYPE",
+    }  # fmt: skip
+    assert set(who["env"]) <= allowed
+
+
+def test_a_second_publish_takes_over_and_a_broken_one_leaves_it_serving(previews):
+    assert previews.publish(1, version("two"))["status"] == 0
+    assert json.loads(previews.get(1, "/api/who")[1])["version"] == "two"
+    assert "preview-1 two" in previews.get(1)[1]
+    broken = previews.publish(1, {**version("three"), "server.py": "raise SystemExit('no')"})
+    assert (broken["status"], broken["failed_step"]) == (1, "readiness")
+    assert json.loads(previews.get(1, "/api/who")[1])["version"] == "two"
+    assert previews.publish(1, FILES)["status"] == 0
+
+
+def test_killing_everything_at_once_heals_by_itself(previews, record_property):
+    machine = previews.machine
+    running = [unit for unit, pid in started_at(previews).items() if pid != "0"]
+    assert len(running) >= 10, running
+    machine.run("systemctl", "kill", "--signal=KILL", *running)
+    began = time.monotonic()
+    previews.wait_healthy(60)
+    wait_until(lambda: previews.get(1, "/api/who")[0] == previews.get(3, "/api/x")[0] == 200, 60)
+    record_property("healed_s", round(time.monotonic() - began, 2))
+    assert "preview-1 one" in previews.get(1)[1]
+
+
+def test_a_restart_of_postgres_heals_without_a_person(previews, postgres):
+    previews.machine.run("systemctl", "restart", postgres)
+    previews.wait_healthy(30)
+    wait_until(lambda: previews.get(1, "/api/who")[0] == 200, 30)
+
+
+def test_a_killed_backend_is_started_again_and_its_port_stays_held(previews):
+    machine = previews.machine
+    unit = "ouroboros-backend@preview2.service"
+    before = machine.properties(unit, "MainPID")["MainPID"]
+    machine.run("systemctl", "kill", "--signal=KILL", unit)
+    # The connection waits in the listener that systemd holds.
+    assert previews.get(2, "/api/who", port=8102)[0] == 200
+    assert machine.properties(unit, "MainPID")["MainPID"] != before
+
+
+def test_a_release_stops_the_backend_and_lets_go_of_its_port(previews):
+    previews.ouroboros("release", "--run-id", "run-3", "--slot", "preview-3")
+    wait_until(lambda: "ouroboros-backend@preview3.socket" not in active(previews), 20)
+    assert previews.get(3, "/health", port=8103)[0] == 0
+    assert previews.publish(3, PORT_FILES)["status"] == 0
+
+
+def active(host: Host) -> list[str]:
+    return [unit for unit, state in units(host).items() if state == "active"]
+
+
+def test_timers_do_their_work(previews):
+    for name in ("reap", "collect"):
+        previews.machine.run("systemctl", "start", f"ouroboros-{name}.service")
