@@ -38,26 +38,28 @@ with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
         print("migrated", path.name)
 """
 APP = """
-import os, psycopg
-from fastapi import FastAPI
-app = FastAPI()
+import json, os, psycopg
 def ask(text, *values):
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
-        return db.execute(text, values).fetchall()
-@app.get("/health")
-def health():
-    return {"status": "ok", "commit_sha": os.environ["COMMIT_SHA"]}
-@app.get("/api/columns")
-def columns():
-    return [row[0] for row in ask("SELECT attname FROM pg_attribute WHERE attnum > 0"
-                                  " AND attrelid = 'notes'::regclass ORDER BY attnum")]
-@app.get("/api/notes")
-def notes():
-    return [row[0] for row in ask("SELECT body FROM notes ORDER BY body")]
-@app.post("/api/notes/{body}")
-def add(body: str):
-    ask("INSERT INTO notes (body) VALUES (%s) RETURNING body", body)
-    return {"body": body}
+        return [row[0] for row in db.execute(text, values).fetchall()]
+def answer(method, path):
+    if path == "/health":
+        return {"status": "ok", "commit_sha": os.environ["COMMIT_SHA"]}
+    if path == "/api/columns":
+        return ask("SELECT attname FROM pg_attribute WHERE attnum > 0"
+                   " AND attrelid = 'notes'::regclass ORDER BY attnum")
+    if path == "/api/notes":
+        return ask("SELECT body FROM notes ORDER BY body")
+    if method == "POST" and path.startswith("/api/notes/"):
+        return ask("INSERT INTO notes (body) VALUES (%s) RETURNING body", path.rpartition("/")[2])
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    found = answer(scope["method"], scope["path"])
+    headers = [(b"content-type", b"application/json")]
+    status = 404 if found is None else 200
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(found).encode()})
 """
 ONE = "CREATE TABLE notes (body text NOT NULL)"
 TWO = "ALTER TABLE notes ADD COLUMN stars int NOT NULL DEFAULT 0"
