@@ -80,6 +80,16 @@ class Settings:
         """One log file per process of ours."""
         return self.state_dir / "logs"
 
+    def dashboard_url(self, *, secure: bool = False) -> str:
+        """Where people find the dashboard: by a host name that no preview has.
+
+        Cookies are kept by host and not by port, so on `localhost` it has a name of its own, too.
+        """
+        domain = self.pool.slots[0].domain
+        if domain == "localhost":
+            return f"http://ouroboros.localhost:{self.api_port}"
+        return f"{'https' if secure or not self.local else 'http'}://ouroboros.{domain}"
+
     @property
     def secrets_dir(self) -> Path:
         """Generated passwords, mode 0700."""

@@ -86,12 +86,5 @@ def list_deeds(
 
 
 def dashboard_address(at: At, request: Request) -> str:
-    """Where people find the dashboard: by a host name that no preview has.
-
-    Cookies are kept by host and not by port, so on `localhost` it has a name of its own, too.
-    """
-    domain = at.settings.pool.slots[0].domain
-    if domain == "localhost":
-        return f"http://ouroboros.localhost:{at.settings.api_port}"
-    scheme = "https" if is_https(request) or not at.settings.local else "http"
-    return f"{scheme}://ouroboros.{domain}"
+    """Where people find the dashboard, by the scheme that they have come with."""
+    return at.settings.dashboard_url(secure=is_https(request))

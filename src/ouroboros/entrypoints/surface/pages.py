@@ -65,11 +65,11 @@ def state_answer(view: View, request: Request) -> Answer:
     body = f"<p>{text}</p>"
     share = 0
     if state.state == "building" and state.step:
-        count = max(state.step_count, 1)
-        share = min(100, max(4, 100 * max(state.step_position - 1, 0) // count))
+        share = 100 * max(state.step_position - 1, 0) // max(state.step_count, 1)
+        share = min(100, max(4, share))
+        count = f"Step {state.step_position} of {state.step_count}" if state.step_count else "Now"
         body += (
-            f'<div class="track"><i></i></div><p><small>Step {state.step_position} of '
-            f"{state.step_count}</small><br>{escape(state.step)}</p>"
+            f'<div class="track"><i></i></div><p><small>{count}</small><br>{escape(state.step)}</p>'
         )
     elif state.state == "failed":
         body += f"<p>{escape(state.message)}</p>" if state.message else ""

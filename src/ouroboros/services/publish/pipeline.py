@@ -197,4 +197,5 @@ def _tell_visitors(
             step_position=position,
             step_count=len(pipeline_of(work.publish)),
             message=message,
+            log_url=f"{work.settings.dashboard_url()}/publishes/{work.publish.publish_id}",
         )
