@@ -58,11 +58,17 @@ class Machine:
     outer: subprocess.Popen[bytes]
 
     def run(
-        self, *argv: str, check: bool = True, limit_s: float = 120.0, **environ: str
+        self,
+        *argv: str,
+        check: bool = True,
+        limit_s: float = 120.0,
+        stdin: str = "",
+        **environ: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root, and return how it ended; with `check` it must succeed."""
         done = subprocess.run(
             self.argv(*argv, **environ),
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=limit_s,
