@@ -1,4 +1,4 @@
-"""The dashboard as a person uses it, in a real Chromium: signing in, publishing, looking, ending."""
+"""The dashboard in a real Chromium, as a person uses it: sign in, publish, look, end."""
 
 from collections.abc import Iterator
 
