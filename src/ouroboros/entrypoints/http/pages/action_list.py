@@ -7,7 +7,7 @@ from typing import Any
 
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.access import Principal, Scope
-from ouroboros.domain.errors import BadInput, Refused
+from ouroboros.domain.errors import BadInput, Refused, WaitingForSlot
 from ouroboros.domain.identifiers import branch_of, parse_ref, parse_run_id
 from ouroboros.domain.reset import choose_source
 from ouroboros.domain.slot import Slot
@@ -88,7 +88,10 @@ def _lease_fields(at: Installation, subject: Subject) -> list[Field]:
 def _lease(at: Installation, _subject: Subject, form: Form, _by: Principal) -> str:
     run_id = parse_run_id(form.get("run_id", "").strip())
     branch = branch_of(run_id, at.settings.branch_prefix)
-    got = at.allocator.allocate(run_id, branch, _chosen_source(form))
+    try:
+        got = at.allocator.allocate(run_id, branch, _chosen_source(form))
+    except WaitingForSlot:
+        return f"/runs/{run_id}"
     return _page_of(got.lease.slot)
 
 
