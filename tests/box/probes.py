@@ -94,7 +94,11 @@ PROBES = (
     Probe(
         "reads-a-neighbours-environment",
         "assert b'app_preview_2' in open(f'/proc/{NEIGHBOUR}/environ', 'rb').read(); through()",
-        {**_AS_ROOT, "CapabilityBoundingSet": "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH", "ProtectProc": "default"},
+        {
+            **_AS_ROOT,
+            "CapabilityBoundingSet": "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH",
+            "ProtectProc": "default",
+        },
     ),
     Probe(
         "sees-other-processes",

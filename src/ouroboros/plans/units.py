@@ -78,7 +78,8 @@ BUILD_CONFINED = "".join(
 )
 """The same for a command of a branch, but for its network, which the operator decides."""
 
-BACKEND_LIMITS = """MemoryMax=768M
+BACKEND_LIMITS = """TemporaryFileSystem=/tmp:size=256M,mode=1777 /var/tmp:size=64M,mode=1777
+MemoryMax=768M
 MemorySwapMax=0
 TasksMax=256
 CPUQuota=100%

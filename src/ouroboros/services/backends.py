@@ -112,8 +112,10 @@ class Backends:
         """Restart the live release's backend and wait until it is healthy; raises as `start`."""
         spec = self._live_spec(slot)
         with visitors_held_back(self.web_roots, slot, spec.fence):
-            self.runtime.stop(slot, spec.fence)
-        self.runtime.start(slot, spec)
+            # Where the listener is inherited it is held meanwhile, and requests wait in it.
+            end = self.runtime.park if spec.listen == "socket" else self.runtime.stop
+            end(slot, spec.fence)
+            self.runtime.start(slot, spec)
         return self._ready(slot)
 
     def stop(self, slot: Slot) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def act(verb: str, *units: str, time_limit_s: float = 90.0, wait: bool = True) -
     With `wait` it returns when the job is done, which for Type=notify means ready.
     """
     options = () if wait else ("--no-block",)
-    done = _run(("systemctl", verb, "--quiet", *options, "--", *units), time_limit_s)
+    done = _run(("systemctl", verb, "--quiet", *options, *units), time_limit_s)
     if done.returncode != 0:
         raise Failed(
             "unit_failed",

@@ -23,7 +23,7 @@ from typing import Any
 from ouroboros.adapters.supervisor_client import MESSAGE_LIMIT_BYTES, write_error
 from ouroboros.adapters.systemd import systemctl
 from ouroboros.adapters.systemd.files import environment_file, hand_over, write_private
-from ouroboros.domain.errors import BadInput, PreviewError
+from ouroboros.domain.errors import BadInput, Failed, PreviewError
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.builds import NO_EGRESS, BuildLimits, build_properties
 from ouroboros.plans.layout import Layout
@@ -32,6 +32,8 @@ from ouroboros.settings import Settings
 
 _LAUNCHER = Path(__file__).resolve().parents[2] / "adapters" / "launchers" / "unit.py"
 _PATIENCE_S = 10.0
+_LOOK_EVERY_S = 0.5
+_FREE_BYTES = 1 << 30
 _numbers = itertools.count(1)
 
 
@@ -104,8 +106,9 @@ class CommandSocket:
         try:
             systemctl.forget_failure(unit)
             argv = ("/usr/bin/python3", "-IS", str(_LAUNCHER))
+            _require_room(self._layout.state_dir)
             process = systemctl.start_transient(unit, properties, argv, output)
-            _wait(process, client, unit)
+            _wait(process, client, unit, self._layout.state_dir)
             state = systemctl.show(unit)
             systemctl.forget_failure(unit)
         finally:
@@ -114,8 +117,23 @@ class CommandSocket:
         return {"exit_status": _exit_status(process, state), "result": state.get("Result", "")}
 
 
-def _wait(process: "subprocess.Popen[bytes]", client: socket.socket, unit: str) -> None:
-    """Wait for the unit's end; the client's end ends it."""
+def _require_room(directory: Path) -> None:
+    """Refuse what would fill the disk that PostgreSQL and every slot live on (`disk_full`)."""
+    facts = os.statvfs(directory)
+    free = facts.f_bavail * facts.f_frsize
+    if free < _FREE_BYTES:
+        raise Failed(
+            "disk_full",
+            f"{free >> 20} MB are left on the disk of {directory}; a build is ended at "
+            f"{_FREE_BYTES >> 20} MB",
+            "df -h; ouroboros doctor",
+        )
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]", client: socket.socket, unit: str, directory: Path
+) -> None:
+    """Wait for the unit's end; the client's end ends it, and so does a disk that fills."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -130,10 +148,16 @@ def _wait(process: "subprocess.Popen[bytes]", client: socket.socket, unit: str) 
         selector.register(client, selectors.EVENT_READ)
         selector.register(wake, selectors.EVENT_READ)
         while not ended.is_set():
-            for key, _ in selector.select():
+            for key, _ in selector.select(_LOOK_EVERY_S):
                 if key.fileobj is client:
                     selector.unregister(client)
                     systemctl.act("stop", unit)
+            try:
+                _require_room(directory)
+            except Failed:
+                systemctl.act("kill", "--signal=KILL", unit)
+                process.wait()
+                raise
         process.wait()
 
 
