@@ -281,3 +281,21 @@ def test_visitors_wait_while_the_database_is_migrated_and_no_request_is_lost(sho
     answers = [found for found, _ in told]
     assert all(found in (["body"], ["body", "stars"]) for found in answers), answers
     assert max(waited for _, waited in told) > 0.9, "nobody was held: the old code ran on"
+
+
+@pytest.mark.parametrize("point", ["publish.end.begun", "publish.migrate.undone"])
+def test_a_publish_that_was_being_undone_when_the_worker_died_is_not_gone_on_with(
+    shop, failpoint_file, point
+):
+    """What is undone already must not be built upon, though the cause has gone meanwhile."""
+    before = shop.served()
+    once = "import os, pathlib\nflag = pathlib.Path('tried')\n" + (
+        "if flag.exists():\n    import runpy\n    globals().update(runpy.run_path('real.py'))\n"
+        "else:\n    flag.touch()\n    raise SystemExit(3)\n"
+    )
+    failpoint_file.write_text(f"{point}=kill")
+    failed = shop.publish({**NEW, "app.py": once, "real.py": APP})
+    assert not failpoint_file.exists(), "the worker was never at this point"
+    assert failed.document["failed_step"] == "readiness", failed
+    assert shop.served() == before
+    assert ask(shop, "/api/columns") == ["body"]

@@ -54,7 +54,8 @@ FORGET_OLD_STEPS = """
         AND p.pipeline_version <> %(version)s
 """
 BEGIN_AGAIN = """
-    UPDATE publishes SET state = 'queued', started_at = NULL, pipeline_version = %(version)s
+    UPDATE publishes SET state = 'queued', started_at = NULL, pipeline_version = %(version)s,
+        details = details - 'ending'
     WHERE state = 'running' AND pipeline_version <> %(version)s
 """
 LIVE_LEASE = """
@@ -84,6 +85,10 @@ END_STEP = """
 STEPS = """
     SELECT step, position, state, attempts, started_at, finished_at, result
     FROM publish_steps WHERE publish_id = %(publish_id)s ORDER BY position
+"""
+RECORD_ENDING = """
+    UPDATE publishes SET details = details || jsonb_build_object('ending', %(ending)s::jsonb)
+    WHERE publish_id = %(publish_id)s AND state = 'running'
 """
 FINISH = """
     UPDATE publishes SET state = %(state)s, finished_at = clock_timestamp(),

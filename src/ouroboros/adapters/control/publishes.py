@@ -122,6 +122,12 @@ class PublishStore:
             db.execute(sql.GO_LIVE, {"publish_id": publish.release_id, "slot_id": publish.slot.id})
             self._finish(db, publish, PublishState.READY, None, None)
 
+    def record_ending(self, publish: Publish, ending: Mapping[str, Any]) -> None:
+        """Record that a publish is being undone, and why, so that no worker goes on with it."""
+        with control(self._pool) as db:
+            values = {"publish_id": publish.publish_id, "ending": jsonb(ending)}
+            db.execute(sql.RECORD_ENDING, values)
+
     def finish_otherwise(
         self,
         publish: Publish,

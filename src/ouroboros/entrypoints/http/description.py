@@ -42,6 +42,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "PublishRequest": {**_RUN, "repo": "https://git.example.com/toolshed.git", "ref": "main"},
     "MigrateRequest": {"dry_run": True},
     "ResetRequest": {**_RUN, "strategy": "seed", "seed_version": "v1"},
+    "RollbackRequest": {"to": "p12", "database": False},
     "SnapshotRequest": {"name": "before-checkout"},
     "SourceRequest": {"strategy": "seed", "seed_version": "v1"},
     "SampleSize": {"samples": 5},

@@ -8,6 +8,7 @@ import time
 
 from ouroboros.adapters.http_probe import ask
 from ouroboros.services.backends import ReleasedBackend
+from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.work import Work
 
 _POLL_S = 0.05
@@ -26,7 +27,8 @@ def hold_visitors(work: Work) -> bool:
     if both_inherit:
         runtime.park(slot, work.publish.fence)
     else:
-        runtime.stop(slot, work.publish.fence)
+        with visitors_held_back(work.backends.web_roots, slot, work.publish.fence):
+            runtime.stop(slot, work.publish.fence)
     work.log.line(f"holding visitors: the backend of {live.publish_id} has ended")
     return True
 

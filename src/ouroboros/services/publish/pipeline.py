@@ -6,7 +6,7 @@ because the processes may have died with the worker. A failed step leaves the pr
 served before: what was done is undone in reverse order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -84,14 +84,23 @@ def run_publish(work: Work) -> PublishState:
     worker whose connection broke while it wrote the end finds it, and undoes nothing.
     """
     pipeline = pipeline_of(work.publish)
-    recorded = PublishState(work.store.get(work.publish.publish_id)["state"])
-    if recorded.is_final:
-        return recorded
+    recorded = work.store.get(work.publish.publish_id)
+    if PublishState(recorded["state"]).is_final:
+        return PublishState(recorded["state"])
     done = {row["step"]: row for row in work.store.steps(work.publish.publish_id)}
+    work.results |= {name: row["result"] for name, row in done.items()}
+    if "ending" in recorded["details"]:
+        return _undo(work, pipeline, recorded["details"]["ending"])
+    failure = _run_steps(work, pipeline, done) or _become_ready(work, pipeline)
+    return PublishState.READY if failure is None else _end(work, pipeline, *failure)
+
+
+def _run_steps(
+    work: Work, pipeline: Sequence[Step], done: Mapping[str, Mapping[str, Any]]
+) -> tuple[Step, PreviewError] | None:
+    """Run what is not done yet; the step that failed with its error, or None."""
     for position, step in enumerate(pipeline, start=1):
         row = done.get(step.name)
-        if row is not None:
-            work.results.setdefault(step.name, row["result"])
         if row is not None and row["state"] == "done" and step.lasting:
             continue
         try:
@@ -99,25 +108,32 @@ def run_publish(work: Work) -> PublishState:
         except PreviewError as error:
             if error.code in _OF_THE_CONTROL_PLANE:
                 raise
-            return _end(work, pipeline, step, error)
+            return step, error
         except OSError as error:
-            return _end(work, pipeline, step, Failed("host_error", str(error), "df -h"))
+            return step, Failed("host_error", str(error), "df -h")
         except Exception as error:  # noqa: BLE001  branch code must not keep a slot for ever
-            return _end(work, pipeline, step, Failed("internal_error", repr(error), "report it"))
+            return step, Failed("internal_error", repr(error), "report it")
+    return None
+
+
+def _become_ready(work: Work, pipeline: Sequence[Step]) -> tuple[Step, PreviewError] | None:
+    """Record the publish as the live one, at the last instant at which it can be stopped."""
     try:
         work.delivery.finish()
+        failpoint("publish.ready.before")
         work.store.finish_ready(work.publish)
+        failpoint("publish.ready.recorded")
     except PreviewError as error:
         if error.code in _OF_THE_CONTROL_PLANE:
             raise
-        return _end(work, pipeline, pipeline[-1], error)
-    return PublishState.READY
+        return pipeline[-1], error
+    return None
 
 
 def _run_step(work: Work, step: Step, position: int) -> None:
     work.watch.require_wanted()
     work.store.begin_step(work.publish, step.name, position)
-    _tell_visitors(work, step, position)
+    _tell_visitors(work, step.title, position)
     work.log.step(step.name, step.title)
     failpoint(f"publish.{step.name}.before")
     try:
@@ -136,32 +152,55 @@ def _run_step(work: Work, step: Step, position: int) -> None:
 
 
 def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) -> PublishState:
+    """Record that the publish ends otherwise, and why; then undo it.
+
+    From the record on no worker goes on with it: what is undone already must not be built upon.
+    """
+    failpoint("publish.end.before")
+    ending = {
+        "state": _STATES.get(error.code, PublishState.FAILED),
+        "step": step.name,
+        "error": error.document(),
+    }
+    work.store.record_ending(work.publish, ending)
+    failpoint("publish.end.begun")
+    return _undo(work, pipeline, ending)
+
+
+def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> PublishState:
     """Undo what this publish did, in reverse, and record how it ended.
 
     Every step that was ever begun is undone, also one of a worker that was killed. An outage of
-    the control plane is raised, so that the undoing is tried again.
+    the control plane is raised, so that the undoing is tried again; what cannot be undone for
+    another reason is told with the failure (`not_undone`).
     """
-    state = _STATES.get(error.code, PublishState.FAILED)
+    state, step = PublishState(ending["state"]), StepName(ending["step"])
     begun = {row["step"] for row in work.store.steps(work.publish.publish_id)}
+    not_undone = []
     for undone in reversed([each for each in pipeline if each.name in begun]):
         try:
             undone.undo(work)
-        except PreviewError as trouble:
-            if trouble.code in _OF_THE_CONTROL_PLANE:
+        except (PreviewError, OSError) as trouble:
+            if isinstance(trouble, PreviewError) and trouble.code in _OF_THE_CONTROL_PLANE:
                 raise
+            not_undone.append({"step": undone.name, "why": str(trouble)})
             _note(work, f"undo of {undone.name}: {trouble}")
-    document = error.document() | {"step": step.name, "log_tail": work.log.tail(step.name)}
-    _note(work, f"publish {state}: {error.code} in step {step.name}")
+        failpoint(f"publish.{undone.name}.undone")
+    document = ending["error"] | {"step": step, "log_tail": work.log.tail(step)}
+    document |= {"not_undone": not_undone} if not_undone else {}
+    _note(work, f"publish {state}: {document['error']} in step {step}")
     work.delivery.finish()
     work.store.finish_otherwise(
-        work.publish, state, step.name if state is PublishState.FAILED else None, document
+        work.publish, state, step if state is PublishState.FAILED else None, document
     )
+    failpoint("publish.end.recorded")
     live = work.backends.web_roots.live_release(work.publish.slot)
     if work.publish.rollback_to is None and live != work.release.resolve():
         remove_tree(work.release)
     if state is PublishState.FAILED:
         with suppress(OSError, PreviewError):
-            _tell_visitors(work, step, 0, state="failed", message=error.message)
+            title = next(each.title for each in pipeline if each.name == step)
+            _tell_visitors(work, title, 0, state="failed", message=document["message"])
     return state
 
 
@@ -181,7 +220,7 @@ def _record_artifacts(work: Work, step: Step) -> None:
 
 
 def _tell_visitors(
-    work: Work, step: Step, position: int, state: str = "building", message: str = ""
+    work: Work, title: str, position: int, state: str = "building", message: str = ""
 ) -> None:
     """Say on the slot's own page what is happening; under the fence, like all that is shown."""
     with suppress(PublishStopped):
@@ -193,7 +232,7 @@ def _tell_visitors(
             run_id=work.publish.run_id,
             publish_id=work.publish.publish_id,
             branch=work.publish.ref,
-            step=step.title,
+            step=title,
             step_position=position,
             step_count=len(pipeline_of(work.publish)),
             message=message,

@@ -17,7 +17,8 @@ from ouroboros.domain.access import Principal, Rule, require
 from ouroboros.domain.errors import Denied, NotFound, PreviewError
 from ouroboros.entrypoints.http.browsers import cookie_name, form_token
 from ouroboros.entrypoints.http.dependencies import At
-from ouroboros.entrypoints.http.pages.deeds import ACTIONS, Action, Subject
+from ouroboros.entrypoints.http.pages.action import Action, Subject
+from ouroboros.entrypoints.http.pages.action_list import ACTIONS
 from ouroboros.entrypoints.http.pages.rendering import show
 from ouroboros.entrypoints.http.pages.sign_in import read_form
 

@@ -14,7 +14,7 @@ from ouroboros.domain.terminal_text import without_colours
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.entrypoints.http.pages.rendering import HEADERS, show
 from ouroboros.entrypoints.http.pages.slots import shown
-from ouroboros.services.publish.pipeline import PIPELINE
+from ouroboros.services.publish.pipeline import PIPELINE, ROLLBACK
 
 router = APIRouter()
 
@@ -54,7 +54,8 @@ def one_publish(request: Request, at: At, publish_id: str) -> HTMLResponse:
         here="/publishes",
         publish=found,
         final=final,
-        steps=_timeline(found["steps"]),
+        steps=_timeline(found),
+        rollback_to=found["details"].get("rollback_to"),
         slot=at.slots.get(slot),
         log=without_colours(text),
         log_offset=offset,
@@ -92,10 +93,11 @@ def one_run(request: Request, at: At, run_id: str) -> HTMLResponse:
     )
 
 
-def _timeline(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every step of the pipeline in order, with what is recorded of it."""
-    recorded = {row["step"]: row for row in rows}
-    shown = [_step(step.name.value, step.title, recorded) for step in PIPELINE]
+def _timeline(publish: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every step of the publish's pipeline in order, with what is recorded of it."""
+    recorded = {row["step"]: row for row in publish["steps"]}
+    pipeline = ROLLBACK if publish["details"].get("rollback_to") else PIPELINE
+    shown = [_step(step.name.value, step.title, recorded) for step in pipeline]
     longest = max((step["duration_ms"] or 0 for step in shown), default=0)
     return [{**step, "share": _share(step["duration_ms"], longest)} for step in shown]
 

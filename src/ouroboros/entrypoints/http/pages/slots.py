@@ -47,6 +47,7 @@ def one_slot(request: Request, at: At, slot: PathSlot) -> HTMLResponse:
         here="/",
         slot=document,
         backend=_backend(at, slot),
+        releases=at.rollback.list(slot) if document["run_id"] else [],
         publishes=at.publishes.list(slot.id, None, 12),
         resets=at.slots.resets(slot, 8),
         events=at.events.newest(EventFilter(slot_id=slot.id), 12),

@@ -12,6 +12,7 @@ _EVENTS = {
     "lease.released": "gave the slot back",
     "lease.expired": "lost the slot: its lease ended",
     "publish.queued": "publish was asked for",
+    "rollback.queued": "rollback was asked for",
     "publish.failed": "publish failed",
     "publish.cancelled": "publish was cancelled",
     "publish.superseded": "publish was superseded by a newer one",

@@ -1,65 +1,18 @@
 """The actions of the dashboard as declared values: what each says it will do, asks for and does.
 
-It is apart from `actions`, which shows and performs them, so that this list can be read as one.
+It is apart from `actions`, which shows and performs them, so that the list can be read as one.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.access import Principal, Scope
-from ouroboros.domain.errors import BadInput, Refused
+from ouroboros.domain.errors import BadInput, Refused, WaitingForSlot
 from ouroboros.domain.identifiers import branch_of, parse_ref, parse_run_id
 from ouroboros.domain.reset import choose_source
 from ouroboros.domain.slot import Slot
+from ouroboros.entrypoints.http.pages.action import Action, Field, Form, Subject
 from ouroboros.plans.git import parse_repository
-
-Form = dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What an action is about: the slot's and the publish's documents, where there are such."""
-
-    slot: dict[str, Any] | None
-    publish: dict[str, Any] | None
-    run_id: str = ""
-    token_id: str = ""
-
-    @property
-    def run(self) -> str:
-        """The run that holds the slot, or that is named."""
-        return self.run_id or ((self.slot or {}).get("run_id") or "")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Something an action asks for."""
-
-    name: str
-    label: str
-    value: str = ""
-    choices: tuple[tuple[str, str], ...] = ()
-    required: bool = True
-
-
-def _no_fields(_at: Installation, _subject: Subject) -> list[Field]:
-    return []
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One action. `do` returns the page on which its result is seen."""
-
-    name: str
-    title: str
-    button: str
-    consequences: Callable[[Installation, Subject], list[str]]
-    do: Callable[[Installation, Subject, Form, Principal], str]
-    fields: Callable[[Installation, Subject], list[Field]] = _no_fields
-    scope: Scope = Scope.RUN
-    destroys: bool = False
 
 
 def _slot(at: Installation, subject: Subject) -> Slot:
@@ -135,7 +88,10 @@ def _lease_fields(at: Installation, subject: Subject) -> list[Field]:
 def _lease(at: Installation, _subject: Subject, form: Form, _by: Principal) -> str:
     run_id = parse_run_id(form.get("run_id", "").strip())
     branch = branch_of(run_id, at.settings.branch_prefix)
-    got = at.allocator.allocate(run_id, branch, _chosen_source(form))
+    try:
+        got = at.allocator.allocate(run_id, branch, _chosen_source(form))
+    except WaitingForSlot:
+        return f"/runs/{run_id}"
     return _page_of(got.lease.slot)
 
 
@@ -156,8 +112,45 @@ def _reset(at: Installation, subject: Subject, form: Form, _by: Principal) -> st
         if (holder[0] if holder else "") != ((subject.slot or {}).get("run_id") or ""):
             raise Refused("lease_lost", f"{slot.id} changed hands meanwhile", "open it again")
         run_id, fence = holder or (None, None)
-        at.databases.reset(slot, source, run_id=run_id, fence=fence)
+        report = at.databases.reset(slot, source, run_id=run_id, fence=fence)
+        shown_under = fence if fence is not None else int((subject.slot or {})["fence"])
+        at.web_roots.tell_data(slot, shown_under, report.fingerprint)
     return _page_of(slot)
+
+
+_WHICH_DATABASE = (("", "as it is now"), ("yes", "as that release left it"))
+
+
+def _told_rollback(_at: Installation, subject: Subject) -> list[str]:
+    slot = subject.slot or {}
+    lines = [
+        "The release is started beside the one that is served, checked, and then shown.",
+        "If that fails, visitors keep what they have. You can go forward again the same way.",
+        "With its database: what is in the database now is kept, and comes back with its release.",
+    ]
+    if slot.get("state") == "building":
+        lines.append(f"{slot['latest_publish']}, which is being built, is superseded.")
+    return lines
+
+
+def _rollback_fields(at: Installation, subject: Subject) -> list[Field]:
+    kept = [each for each in at.rollback.list(_slot(at, subject)) if each["kept"]]
+    choices = [
+        (each["publish_id"], f"{each['publish_id']} · {each['commit_sha'][:10]} · {each['ref']}")
+        for each in kept
+        if not each["live"]
+    ]
+    return [
+        Field("to", "Release", choices[0][0] if choices else "", tuple(choices)),
+        Field(
+            "database", "Database", "", (("", "as it is now"), ("yes", "as that release left it"))
+        ),
+    ]
+
+
+def _rollback(at: Installation, subject: Subject, form: Form, _by: Principal) -> str:
+    to, with_database = form.get("to") or None, form.get("database") == "yes"
+    return f"/publishes/{at.rollback.queue(_slot(at, subject), to, with_database=with_database)}"
 
 
 def _told_snapshot(_at: Installation, subject: Subject) -> list[str]:
@@ -248,6 +241,7 @@ _DECLARED = (
     Action("publish", "Publish into", "Publish", _told_publish, _publish, _publish_fields),
     Action("reset", "Reset the database of", "Reset it", _told_reset, _reset, _sources,
            destroys=True),
+    Action("rollback", "Roll back", "Roll back", _told_rollback, _rollback, _rollback_fields),
     Action("snapshot", "Keep the database of", "Keep it", _told_snapshot, _snapshot,
            _snapshot_fields),
     Action("extend", "Extend the lease of", "Extend it", _told_extend, _extend),
