@@ -21,6 +21,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
+SOCKET_SERVER = """
+import http.server, json, os, signal, socket, threading
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"status": "ok", "commit_sha": os.environ["COMMIT_SHA"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        if self.headers.get("X-Preview-Probe"):
+            self.send_header("X-Preview-Nonce", os.environ["PREVIEW_NONCE"])
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments):
+        pass
+def serve(number):
+    server = http.server.ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = socket.socket(fileno=number)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+signal.signal(signal.SIGUSR1, lambda *_: serve(4))
+serve(3)
+while True:
+    signal.pause()
+"""
+"""Takes inherited listeners: the first at once, the second when it is told that it is live."""
+
 LINK = "a link to /etc"
 """As the text of a file: commit a symbolic link to /etc in its place."""
 
