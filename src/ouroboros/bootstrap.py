@@ -27,6 +27,7 @@ from ouroboros.adapters.control.tokens import TokenStore
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SupervisorClient
 from ouroboros.adapters.systemd.commands import UnitRunner
+from ouroboros.adapters.visits import Visits
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, CommandRunner
@@ -37,6 +38,7 @@ from ouroboros.services.doctor import Doctor
 from ouroboros.services.doctor.databases import examine_databases
 from ouroboros.services.host import Host
 from ouroboros.services.leasing.allocate import Allocator
+from ouroboros.services.leasing.evict import Evictor
 from ouroboros.services.leasing.keep import Keeper
 from ouroboros.services.publish.collect import Collector
 from ouroboros.services.publish.migrate import Migrator
@@ -73,6 +75,7 @@ class Installation:
     backends: Backends
     allocator: Allocator
     keeper: Keeper
+    evictor: Evictor
     migrator: Migrator
     host: Host
     collector: Collector
@@ -114,6 +117,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         provide_tools(layout, environ),
         float(settings.ready_time_limit_s),
     )
+    keeper = Keeper(leases, publishes, runtime, web_roots)
     return Installation(
         settings=settings,
         environ=environ,
@@ -135,7 +139,8 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         databases=databases,
         backends=backends,
         allocator=Allocator(leases, slots, databases, runtime, web_roots),
-        keeper=Keeper(leases, publishes, runtime, web_roots),
+        keeper=keeper,
+        evictor=Evictor(leases, Visits(layout), keeper, settings.evict_idle_after_s),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
         collector=Collector(releases, layout, settings, web_roots),

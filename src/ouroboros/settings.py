@@ -50,6 +50,8 @@ class Settings:
     build_time_limit_s: int
     build_output_limit_bytes: int
     ready_time_limit_s: int
+    evict_idle_after_s: int
+    """While runs wait, end a lease that was idle for so long; 0: never."""
     keep_releases: int
     pool_depth: int
     systemd: bool = False
@@ -124,6 +126,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "OUROBOROS_BUILD_OUTPUT_LIMIT_BYTES", 64 << 20, 1024, 1 << 40
         ),
         ready_time_limit_s=reader.number("OUROBOROS_READY_TIME_LIMIT_S", 60, 1, 3600),
+        evict_idle_after_s=reader.number("OUROBOROS_EVICT_IDLE_AFTER_S", 0, 0, 30 * 86400),
         keep_releases=reader.number("OUROBOROS_KEEP_RELEASES", 3, 1, 1000),
         pool_depth=reader.number("OUROBOROS_POOL_DEPTH", 1, 0, 1),
         systemd=reader.choice("OUROBOROS_PROCESSES", ("supervisor", "systemd")) == "systemd",

@@ -75,6 +75,37 @@ def test_a_waiting_process_gets_the_slot_as_soon_as_it_is_released(instance):
     assert '"slot_id": "preview-2"' in answer
 
 
+def test_the_queue_says_who_waits_until_about_when_and_who_holds_what(instance):
+    waiting = start_allocate(instance, "curious", "--wait")
+    while not (told := instance.ouroboros("queue").document)["queue"]:
+        pass
+    assert told["queue"][0]["run_id"] == "curious"
+    assert told["queue"][0]["position"] == 1
+    assert told["queue"][0]["estimated_at"]
+    assert len(told["holders"]) == 3
+    assert all(holder["expires_at"] for holder in told["holders"])
+    assert instance.ouroboros("leave-queue", "--run-id", "curious").status == 0
+    answer, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 1, answer
+    assert '"left_queue"' in answer
+    assert instance.ouroboros("queue").document["queue"] == []
+
+
+def test_a_waiting_process_keeps_its_place_over_a_restart_of_the_api(instance):
+    waiting = start_allocate(instance, "enduring", "--wait")
+    while not instance.ouroboros("queue").document.get("queue"):
+        pass
+    services = instance.ouroboros("status").document["services"]
+    os.kill(next(s["pid"] for s in services if s["name"] == "api"), signal.SIGKILL)
+    while (listed := instance.ouroboros("queue")).status != 0:
+        pass
+    assert [run["run_id"] for run in listed.document["queue"]] == ["enduring"]
+    holder = listed.document["holders"][1]
+    assert instance.release(holder["run_id"], holder["slot_id"]).status == 0
+    answer, told = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, answer + told
+
+
 def test_when_the_reset_fails_nothing_is_leased_and_the_row_says_why(instance, tmp_path):
     held = instance.ouroboros("slots").document["slots"][2]["run_id"]
     instance.release(held, "preview-3")

@@ -178,7 +178,7 @@ class CrashWorld:
         found = self.at.publishes.get(publish_id)
         assert found["state"] == ("failed" if is_undone else "ready"), found
         if not is_undone:
-            self.live = found["rollback_to"] or publish_id
+            self.live = found["details"].get("rollback_to", publish_id)
         self.require_whole(self.live)
 
     def end_lease(self) -> None:

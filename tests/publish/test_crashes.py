@@ -17,12 +17,8 @@ from ouroboros.bootstrap import cluster_access
 from ouroboros.domain.publish import StepName
 from ouroboros.settings import read_settings
 
-POINTS = [
-    pytest.param(f"publish.{step}.{at}", marks=marks)
-    for step in StepName
-    # Dying after the record is what the step after it begins with; the long form tries it, too.
-    for at, marks in (("before", ()), ("after", ()), ("recorded", pytest.mark.soak))
-]
+POINTS = ("publish.frontend.after", "publish.switch.after")
+"""Two under the real supervisor; `test_every_crash` has all of them."""
 
 
 def test_every_step_has_its_failpoints_and_no_other_has(bench, failpoint_file):

@@ -46,8 +46,11 @@ def world() -> Iterator[CrashWorld]:
         yield made
         made.require_whole(made.live)
         made.end_lease()
-        left = {name for name in made.databases() - before if "standby" not in name}
-        assert left <= {made.slot.database.name}, "databases are left over"
+        left = made.databases() - before
+        templates = {name for name in left if name.startswith("ouroboros_tpl_")}
+        name = made.slot.database.name
+        assert left - templates == {name, f"{name}__next"}, "the slot's own and its standby"
+        assert len(templates) == 1
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +92,16 @@ def test_a_worker_killed_there_is_followed_by_one_that_ends_it_well(world, passe
 @pytest.mark.soak
 @pytest.mark.timeout(3 * 3600)
 def test_so_is_one_whose_follower_is_killed_too(world, passed, tmp_path_factory):
-    """N² of N²: each crash point with each crash point of the recovery from it."""
+    """N² of N²: each crash point with each crash point of the recovery from it.
+
+    What is passed going well and being undone alike is a first crash once.
+    """
     tried = 0
     for scenario in SCENARIOS:
+        well = Scenario(scenario.is_rollback, is_undone=False)
         for first in passed[scenario]:
+            if scenario.is_undone and first in passed[well]:
+                continue
             for second in trace(world, tmp_path_factory, scenario, first):
                 assert crash(world, scenario, first, second) == 2, (scenario, first, second)
                 tried += 1

@@ -5,9 +5,11 @@ lease it acted under, and every place with an effect refuses a lower one, so a w
 frozen and wakes up can change nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import heapify, heappop, heappush
 
 from ouroboros.domain.slot import Slot
 
@@ -49,6 +51,7 @@ class Holder:
 
     slot_id: str
     run_id: str
+    leased_at: datetime
     expires_at: datetime
 
 
@@ -59,3 +62,30 @@ class Waiting:
     run_id: str
     position: int
     holders: tuple[Holder, ...]
+
+
+def estimate_starts(
+    now: datetime, holders: Sequence[Holder], typical_s: float | None, count: int
+) -> list[datetime]:
+    """When the next `count` runs of the queue may get a slot; empty when there is no slot at all.
+
+    Each lease is expected to last `typical_s` seconds, as those did that ended last; one that has
+    lasted longer may end at any moment. Without such a number a lease is expected to end when it
+    expires. An estimate and no promise: a heartbeat extends a lease, a release ends it.
+    """
+    ends = [
+        (
+            holder.expires_at
+            if typical_s is None
+            else max(now, holder.leased_at + timedelta(seconds=typical_s)),
+            typical_s or (holder.expires_at - holder.leased_at).total_seconds(),
+        )
+        for holder in holders
+    ]
+    heapify(ends)
+    starts: list[datetime] = []
+    while ends and len(starts) < count:
+        start, lasts_s = heappop(ends)
+        starts.append(start)
+        heappush(ends, (start + timedelta(seconds=lasts_s), lasts_s))
+    return starts

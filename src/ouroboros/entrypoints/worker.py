@@ -34,7 +34,7 @@ from ouroboros.settings import read_settings
 
 _LOOK_EVERY_S = 2.0
 _RETRY_S = 0.5
-_REPEATED = ("reap", "publish", "collect", "prepare databases")
+_REPEATED = ("reap", "evict", "publish", "collect", "prepare databases")
 _log = structlog.get_logger("worker")
 
 
@@ -66,6 +66,7 @@ class Worker:
             service_manager.alive()
             self._wake.clear()
             self._patiently("reap", self._at.keeper.reap)
+            self._patiently("evict", self._at.evictor.evict)
             self._patiently("publish", self._begin_publishes)
             self._patiently("collect", self._at.collector.collect)
             self._wake.wait(_LOOK_EVERY_S)

@@ -22,7 +22,7 @@ ENQUEUE = """
 TURNSTILE = "SELECT 1 FROM hosts WHERE host = %(host)s FOR UPDATE"
 EXPIRE = """
     WITH overdue AS (
-        SELECT slot_id, run_id FROM slots
+        SELECT slot_id, run_id, leased_at FROM slots
         WHERE host = %(host)s AND lease_state = 'leased' AND expires_at <= clock_timestamp()
         FOR UPDATE
     ), ended AS (
@@ -37,7 +37,8 @@ EXPIRE = """
     UPDATE slots s SET lease_state = 'expired', run_id = NULL, leased_at = NULL,
         expires_at = NULL, claimed = false
     FROM overdue WHERE s.slot_id = overdue.slot_id
-    RETURNING s.slot_id, overdue.run_id, s.fence
+    RETURNING s.slot_id, overdue.run_id, s.fence,
+        extract(epoch FROM clock_timestamp() - overdue.leased_at)::float AS held_s
 """
 GRANT = """
     WITH free AS (
@@ -67,7 +68,11 @@ EXTEND = """
         AND expires_at > clock_timestamp()
     RETURNING slot_id, slot_num, run_id, fence, leased_at, expires_at, reset_fence
 """
-LOCK_SLOT = "SELECT slot_id, run_id, lease_state FROM slots WHERE slot_id = %(slot_id)s FOR UPDATE"
+LOCK_SLOT = """
+    SELECT slot_id, run_id, lease_state,
+        extract(epoch FROM clock_timestamp() - leased_at)::float AS held_s
+    FROM slots WHERE slot_id = %(slot_id)s FOR UPDATE
+"""
 RELEASE = """
     WITH released AS (
         UPDATE slots SET lease_state = 'released', run_id = NULL, leased_at = NULL,
@@ -79,6 +84,39 @@ RELEASE = """
     )
     SELECT fence FROM released
 """
+_ACTIVE_AT = """
+    greatest(s.leased_at, s.heartbeat_at, (
+        SELECT max(greatest(p.queued_at, p.finished_at)) FROM publishes p
+        WHERE p.slot_id = s.slot_id AND p.fence = s.fence))
+"""
+_IS_IDLE = f"""
+    s.lease_state = 'leased' AND s.in_pool AND s.claimed
+    AND {_ACTIVE_AT} < clock_timestamp() - make_interval(secs => %(idle_s)s)
+    AND NOT EXISTS (SELECT 1 FROM publishes p
+        WHERE p.slot_id = s.slot_id AND p.state IN ('queued', 'running'))
+"""  # noqa: S608 - both parts stand above
+IDLE = f"""
+    SELECT s.slot_id, s.fence FROM slots s WHERE s.host = %(host)s AND {_IS_IDLE}
+    ORDER BY {_ACTIVE_AT}
+"""  # noqa: S608 - both parts stand above
+WANTED = """
+    SELECT (SELECT count(*) FROM runs WHERE state = 'waiting') - (
+        SELECT count(*) FROM slots WHERE host = %(host)s AND in_pool
+            AND lease_state IS DISTINCT FROM 'leased') AS wanted
+"""
+EVICT = f"""
+    WITH idle AS (
+        SELECT s.slot_id, s.run_id, s.leased_at FROM slots s
+        WHERE s.slot_id = %(slot_id)s AND s.fence = %(fence)s AND {_IS_IDLE} FOR UPDATE
+    ), ended AS (
+        UPDATE runs SET state = 'ended' FROM idle WHERE runs.run_id = idle.run_id
+    )
+    UPDATE slots s SET lease_state = 'expired', run_id = NULL, leased_at = NULL,
+        expires_at = NULL, claimed = false
+    FROM idle WHERE s.slot_id = idle.slot_id
+    RETURNING s.slot_id, idle.run_id, s.fence,
+        extract(epoch FROM clock_timestamp() - idle.leased_at)::float AS held_s
+"""  # noqa: S608 - the part stands above
 LEAVE_QUEUE = """
     UPDATE runs SET state = 'ended', queue_seq = NULL, waiting_since = NULL
     WHERE run_id = %(run_id)s AND state = 'waiting' RETURNING run_id
@@ -89,7 +127,7 @@ POSITION = """
         AND (ahead.priority, -ahead.queue_seq) >= (own.priority, -own.queue_seq)
 """
 HOLDERS = """
-    SELECT slot_id, run_id, expires_at FROM slots
+    SELECT slot_id, run_id, leased_at, expires_at FROM slots
     WHERE lease_state = 'leased' AND in_pool ORDER BY slot_num
 """
 MARK_RESET = """

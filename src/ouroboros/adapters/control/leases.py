@@ -114,10 +114,37 @@ class LeaseStore:
                 slot_id=slot.id,
                 run_id=run_id,
                 fence=released["fence"],
-                details={"reason": reason},
+                details={"reason": reason, "held_s": row["held_s"] if row else None},
             )
             self._turn(db)
         return Ended(slot, run_id, released["fence"])
+
+    def idle(self, idle_s: float) -> list[tuple[Slot, int]]:
+        """Leases, with their fences, that nobody has used for `idle_s` seconds; oldest first.
+
+        Used means allocated, extended by a heartbeat, or published to. Empty while no run waits
+        in vain; never one with a publish under way.
+        """
+        with control(self._pool) as db:
+            row = db.execute(sql.WANTED, self._limits).fetchone()
+            if row is None or row["wanted"] <= 0:
+                return []
+            rows = db.execute(sql.IDLE, {"idle_s": idle_s, **self._limits}).fetchall()
+        known = {slot.id: slot for slot in self._slots}
+        return [(known[row["slot_id"]], row["fence"]) for row in rows if row["slot_id"] in known]
+
+    def evict(self, slot: Slot, fence: int, idle_s: float) -> Ended | None:
+        """End a lease if it is still idle and a run still waits; hand the slot on at once."""
+        values = {"slot_id": slot.id, "fence": fence, "idle_s": idle_s, **self._limits}
+        with transaction(self._pool) as db:
+            db.execute(sql.TURNSTILE, self._limits)
+            wanted = db.execute(sql.WANTED, self._limits).fetchone()
+            if wanted is None or wanted["wanted"] <= 0:
+                return None
+            rows = db.execute(sql.EVICT, values).fetchall()
+            _record(db, "lease.evicted", rows)
+            self._turn(db)
+        return Ended(slot, rows[0]["run_id"], fence) if rows else None
 
     def leave_queue(self, run_id: str) -> bool:
         """Take a waiting run out of the queue; whether it was waiting."""
@@ -135,7 +162,7 @@ class LeaseStore:
         return Waiting(
             run_id,
             int(place["position"]) if place else 0,
-            tuple(Holder(row["slot_id"], row["run_id"], row["expires_at"]) for row in holders),
+            tuple(Holder(**row) for row in holders),
         )
 
     def mark_reset(self, lease: Lease) -> None:
@@ -199,7 +226,15 @@ def stale_fence(slot: Slot, fence: int) -> Refused:
 
 def _record(db: ControlConnection, kind: str, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
-        record_event(db, kind, slot_id=row["slot_id"], run_id=row["run_id"], fence=row["fence"])
+        details = {"held_s": row["held_s"]} if "held_s" in row else {}
+        record_event(
+            db,
+            kind,
+            slot_id=row["slot_id"],
+            run_id=row["run_id"],
+            fence=row["fence"],
+            details=details,
+        )
 
 
 def _lost(slot: Slot, run_id: str, row: dict[str, Any] | None) -> Refused:

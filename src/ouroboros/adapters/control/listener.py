@@ -20,13 +20,25 @@ class ChangeListener:
         self._dsn = dsn
         self._channels = channels
         self._changed = threading.Condition()
+        self._told = 0
         self._called: dict[object, tuple[str, Callable[[], object]]] = {}
         threading.Thread(target=self._listen, name=f"listen-{channels[0]}", daemon=True).start()
 
-    def wait(self, seconds: float) -> None:
-        """Return after a notification, or after `seconds`."""
-        with self._changed:
-            self._changed.wait(seconds)
+    def follow(self) -> Callable[[float], None]:
+        """A wait for one follower: `wait(seconds)` returns early when something was told.
+
+        What was told since the wait before counts, too, and before the first one what was told
+        since this call: who looks, finds nothing and waits misses nothing that came in between.
+        """
+        seen = self._told
+
+        def wait(seconds: float) -> None:
+            nonlocal seen
+            with self._changed:
+                self._changed.wait_for(lambda: self._told != seen, seconds)
+                seen = self._told
+
+        return wait
 
     @contextmanager
     def calling(self, payload: str, call: Callable[[], object]) -> Iterator[None]:
@@ -58,6 +70,7 @@ class ChangeListener:
 
     def _tell(self, payload: str | None) -> None:
         with self._changed:
+            self._told += 1
             self._changed.notify_all()
             for wanted, call in self._called.values():
                 if payload in (None, wanted):

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any
 
 from ouroboros.adapters.control.connection import ControlPool, control
 from ouroboros.domain.errors import Refused
+from ouroboros.domain.lease import Holder, estimate_starts
 from ouroboros.domain.slot import Slot, SlotPool
 
 _LIST = """
@@ -39,6 +41,18 @@ _QUEUE = """
         priority, waiting_since
     FROM runs WHERE state = 'waiting' ORDER BY priority DESC, queue_seq
 """
+_HOLDERS = """
+    SELECT slot_id, run_id, leased_at, expires_at FROM slots
+    WHERE lease_state = 'leased' AND in_pool
+"""
+_TYPICAL = """
+    SELECT clock_timestamp() AS now, (
+        SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY held_s) FROM (
+            SELECT (details ->> 'held_s')::float AS held_s FROM events
+            WHERE kind IN ('lease.released', 'lease.expired', 'lease.evicted')
+                AND details ->> 'held_s' IS NOT NULL
+            ORDER BY id DESC LIMIT 20) ended) AS typical_s
+"""
 _HOLDER = "SELECT run_id, fence FROM slots WHERE slot_id = %(slot_id)s AND lease_state = 'leased'"
 _RESETS = """
     SELECT * FROM preview_db_resets
@@ -70,9 +84,19 @@ class SlotReader:
         return next(document for document in self.all() if document["slot_id"] == slot.id)
 
     def queue(self) -> list[dict[str, Any]]:
-        """The waiting runs, next one first."""
+        """The waiting runs, next one first, each with when it may get a slot (`estimated_at`)."""
         with control(self._pool) as db:
-            return db.execute(_QUEUE).fetchall()
+            waiting = db.execute(_QUEUE).fetchall()
+            if not waiting:
+                return []
+            holders = [Holder(**row) for row in db.execute(_HOLDERS).fetchall()]
+            lately = db.execute(_TYPICAL).fetchone() or {}
+        starts = estimate_starts(lately["now"], holders, lately["typical_s"], len(waiting))
+        return [
+            {**row, "estimated_at": start}
+            for row, start in zip_longest(waiting, starts, fillvalue=None)
+            if row is not None
+        ]
 
     def holder(self, slot: Slot) -> tuple[str, int] | None:
         """The run and fence that hold a slot now; None when it is free."""

@@ -14,6 +14,7 @@ SlotName = Annotated[str, typer.Option("--slot", help="preview-<n>, or its alias
 DryRun = Annotated[bool, typer.Option("--dry-run", help="check and tell, change nothing")]
 
 _WAIT_ONCE_S = 25.0
+_API_BACK_S = 0.5
 _RESET_LIMIT_S = 660.0  # a large seed is built into a template at its first use
 
 
@@ -45,20 +46,28 @@ def allocate(
 def _acquire(asked: dict[str, Any], patience_s: float) -> Document:
     api, deadline = client(), time.monotonic() + patience_s
     told = None
+    enters = True
     while True:
         remaining = max(0.0, deadline - time.monotonic())
         try:
             found: Document = api.post(
                 "/api/slots/acquire",
-                asked | {"wait_s": min(_WAIT_ONCE_S, remaining)},
+                asked | {"wait_s": min(_WAIT_ONCE_S, remaining), "enters_queue": enters},
                 time_limit_s=_RESET_LIMIT_S,
             )
             return found
         except PreviewError as error:
-            if error.code != "waiting_for_slot" or time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 raise
+            if error.code == "api_unreachable" and not enters:
+                time.sleep(_API_BACK_S)  # it is being restarted; the place in the queue is kept
+                continue
+            if error.code != "waiting_for_slot":
+                raise
+            enters = False
             if told != (told := error.details.get("position")):
-                progress(f"waiting for a slot: number {told} in the queue")
+                at = error.details.get("estimated_at")
+                progress(f"waiting for a slot: number {told} in the queue, about {at}")
 
 
 def _told_allocation(got: Document) -> str:
@@ -102,18 +111,19 @@ def slots() -> None:
 
 
 def queue() -> None:
-    """The runs that wait for a slot, next one first."""
+    """The runs that wait for a slot, next one first, and who holds what until when."""
     got = client().get("/api/slots")
-    holders = [
-        {key: slot[key] for key in ("slot_id", "run_id", "expires_at")}
-        for slot in got["slots"]
-        if slot["run_id"]
-    ]
-    columns = ("position", "run_id", "priority", "waiting_since")
-    answer(
-        "queue",
-        {"queue": got["queue"], "holders": holders},
-        lambda d: table(([r[c] for c in columns] for r in d["queue"]), columns),
+    held = ("slot_id", "run_id", "state", "commit_sha", "leased_at", "heartbeat_at", "expires_at")
+    holders = [{key: slot[key] for key in held} for slot in got["slots"] if slot["run_id"]]
+    answer("queue", {"queue": got["queue"], "holders": holders}, _told_queue)
+
+
+def _told_queue(got: Document) -> str:
+    waiting = ("position", "run_id", "priority", "waiting_since", "estimated_at")
+    holding = ("slot_id", "run_id", "state", "expires_at")
+    return "\n\n".join(
+        table(([row[column] for column in columns] for row in rows), columns)
+        for rows, columns in ((got["queue"], waiting), (got["holders"], holding))
     )
 
 

@@ -28,6 +28,9 @@ class AcquireRequest(RunRequest):
     branch: str | None = None
     priority: int = Field(0, ge=-1000, le=1000)
     wait_s: float = Field(0.0, ge=0.0, le=60.0, description="seconds to wait for a free slot")
+    enters_queue: bool = Field(
+        True, description="false: go on waiting, but do not enter the queue if it was left"
+    )
     dry_run: bool = False
 
 
@@ -83,7 +86,8 @@ def acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
         source,
         priority=asked.priority,
         wait_s=asked.wait_s,
-        wake=request.app.state.slot_changes.wait,
+        wake=request.app.state.slot_changes.follow(),
+        enters_queue=asked.enters_queue,
     )
     slot = got.lease.slot
     return {

@@ -66,29 +66,41 @@ class Allocator:
         priority: int = 0,
         wait_s: float = 0.0,
         wake: Wakeup = time.sleep,
+        enters_queue: bool = True,
     ) -> Allocation:
         """Give the run a slot, or raise `waiting_for_slot` after `wait_s` seconds.
 
         Idempotent per run: a run that holds a slot gets the same one, and its database is not
-        reset again. `wake(seconds)` returns early when a slot may have become free.
+        reset again. `wake(seconds)` returns early when a slot may have become free. Raises
+        `left_queue` when the run is taken out of the queue meanwhile, or was before and
+        `enters_queue` is false.
         """
         held = self.leases.claim(run_id)
         if held is not None and held.is_reset:
             return Allocation(held.lease, already_held=True, reset=self._last_reset(held))
         self.databases.check(source)
-        self.leases.enqueue(run_id, branch, priority)
-        self.leases.turn()
-        deadline = time.monotonic() + wait_s
-        while (claim := self.leases.claim(run_id)) is None:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise _waiting(self.leases.waiting(run_id))
-            wake(min(remaining, 2.0))
+        if enters_queue:
             self.leases.enqueue(run_id, branch, priority)
-            self.leases.turn()
+        claim = self._wait(run_id, time.monotonic() + wait_s, wake)
         if claim.is_reset:
             return Allocation(claim.lease, already_held=True, reset=self._last_reset(claim))
         return self._enter(claim.lease, source)
+
+    def _wait(self, run_id: str, deadline: float, wake: Wakeup) -> Claim:
+        while True:
+            self.leases.turn()
+            if (claim := self.leases.claim(run_id)) is not None:
+                return claim
+            waiting = self.leases.waiting(run_id)
+            if waiting.position == 0:
+                # It was granted a slot between the two looks, or taken out of the queue.
+                if (claim := self.leases.claim(run_id)) is not None:
+                    return claim
+                raise _left_queue(run_id)
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise _waiting(waiting, self.slots.queue())
+            wake(min(remaining, 2.0))
 
     def _enter(self, lease: Lease, source: Source) -> Allocation:
         try:
@@ -167,7 +179,17 @@ def _named(source: Source) -> str:
     return f"{source.strategy} {source.version}"
 
 
-def _waiting(waiting: Waiting) -> WaitingForSlot:
+def _left_queue(run_id: str) -> Refused:
+    return Refused(
+        "left_queue",
+        f"run {run_id} was taken out of the queue",
+        "allocate again to enter it at its end",
+        {"run_id": run_id},
+    )
+
+
+def _waiting(waiting: Waiting, queue: list[dict[str, Any]]) -> WaitingForSlot:
+    own = next((row for row in queue if row["run_id"] == waiting.run_id), None)
     return WaitingForSlot(
         "waiting_for_slot",
         f"every slot is taken; {waiting.run_id} is number {waiting.position} in the queue",
@@ -176,6 +198,7 @@ def _waiting(waiting: Waiting) -> WaitingForSlot:
             "run_id": waiting.run_id,
             "queue_reason": "WAITING_FOR_SLOT",
             "position": waiting.position,
+            "estimated_at": own["estimated_at"] if own else None,
             "holders": [
                 {"slot_id": h.slot_id, "run_id": h.run_id, "expires_at": h.expires_at}
                 for h in waiting.holders
