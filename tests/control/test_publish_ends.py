@@ -1,5 +1,8 @@
 """A publish ends once, and nothing is written for it after its end or beyond its lease."""
 
+import threading
+
+import psycopg
 import pytest
 
 from ouroboros.domain.errors import PreviewError
@@ -64,3 +67,30 @@ def test_nothing_is_recorded_for_a_publish_after_its_end(control_plane, running,
     assert refusal(store.set_commit, running, "0" * 40) == "publish_has_ended"
     assert live_publish(control_plane) is None
     assert store.get(running.publish_id)["state"] == state
+
+
+def test_two_claims_at_once_on_one_slot_take_one_publish(control_plane, running):
+    """The one that comes second finds the slot busy, whatever it saw when it began."""
+    control_plane.publishes.finish_otherwise(running, PublishState.FAILED, None, None)
+    ids = [control_plane.publishes.queue("a", "/repo", "main") for _ in range(2)]
+    # A newer publish supersedes an older one; here both are to be queued.
+    control_plane.sql(
+        "UPDATE publishes SET state = 'queued', finished_at = NULL WHERE publish_id = ANY(%(ids)s)",
+        ids=ids,
+    )
+    found = []
+    with psycopg.connect(control_plane.dsn) as other:
+        other.execute(
+            "UPDATE publishes SET state = 'running', started_at = now() WHERE publish_id = %s",
+            [ids[1]],
+        )
+        thread = threading.Thread(target=lambda: found.append(control_plane.publishes.claim()))
+        thread.start()
+        while not control_plane.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+            "current_database()"
+        ):
+            pass
+        other.commit()
+    thread.join(30)
+    assert found == [None]

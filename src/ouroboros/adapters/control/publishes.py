@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg.errors import UniqueViolation
+
 from ouroboros.adapters.control import publish_sql as sql
 from ouroboros.adapters.control.connection import ControlPool, control, transaction
 from ouroboros.adapters.control.documents import jsonb
@@ -63,9 +65,13 @@ class PublishStore:
 
     def claim(self) -> Publish | None:
         """Take the oldest queued publish whose slot has none running; None when there is none."""
-        with transaction(self._pool) as db:
-            row = db.execute(sql.CLAIM, self._of_pool).fetchone()
-        return self._publish(row) if row else None
+        while True:
+            try:
+                with transaction(self._pool) as db:
+                    row = db.execute(sql.CLAIM, self._of_pool).fetchone()
+            except UniqueViolation:
+                continue  # another claim on that slot came first; the next look sees it running
+            return self._publish(row) if row else None
 
     def fresh(self, publish: Publish) -> Publish:
         """The publish as it is recorded now; raises `publish_not_found`."""

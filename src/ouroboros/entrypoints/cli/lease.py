@@ -48,11 +48,11 @@ def _acquire(asked: dict[str, Any], patience_s: float) -> Document:
     told = None
     enters = True
     while True:
-        remaining = max(0.0, deadline - time.monotonic())
+        remaining = min(_WAIT_ONCE_S, max(0.0, deadline - time.monotonic()))
         try:
             found: Document = api.post(
                 "/api/slots/acquire",
-                asked | {"wait_s": min(_WAIT_ONCE_S, remaining), "enters_queue": enters},
+                asked | {"wait_s": 0.0 if enters else remaining, "enters_queue": enters},
                 time_limit_s=_RESET_LIMIT_S,
             )
             return found
