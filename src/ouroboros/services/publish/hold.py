@@ -5,8 +5,10 @@ the surface, for a backend that binds its own port) until the new backend or the
 """
 
 import time
+from collections.abc import Callable
 
 from ouroboros.adapters.http_probe import ask
+from ouroboros.domain.slot import Slot
 from ouroboros.services.backends import ReleasedBackend
 from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.work import Work
@@ -31,6 +33,23 @@ def hold_visitors(work: Work) -> bool:
             runtime.stop(slot, work.publish.fence)
     work.log.line(f"holding visitors: the backend of {live.publish_id} has ended")
     return True
+
+
+def give_back(work: Work, put_back: Callable[[Slot, int, int], bool]) -> None:
+    """Put back the database that this publish has kept, if it has, and run the live backend.
+
+    `put_back` gets slot, fence and the publish's number. Raises `slot_busy`, `stale_fence`,
+    `sessions_remain`; the live backend is started all the same.
+    """
+    publish = work.publish
+    try:
+        if work.backends.databases.has_checkpoint(publish.slot, publish.seq):
+            with work.backends.slots.exclusive_work(publish.slot):
+                hold_visitors(work)
+                put_back(publish.slot, publish.fence, publish.seq)
+            work.log.line(f"{publish.slot.database.name} is as it was before")
+    finally:
+        serve_live_again(work)
 
 
 def serve_live_again(work: Work) -> None:

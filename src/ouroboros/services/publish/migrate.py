@@ -21,7 +21,7 @@ from ouroboros.services.backends import (
     require_bound,
     resolve_argv,
 )
-from ouroboros.services.publish.hold import hold_visitors, serve_live_again
+from ouroboros.services.publish.hold import give_back, hold_visitors
 from ouroboros.services.publish.work import Work
 
 _TIME_LIMIT_S = 600.0
@@ -59,16 +59,7 @@ def migrate_slot(work: Work) -> dict[str, Any]:
 
 def undo_migrate(work: Work) -> None:
     """Give the slot its database back as this publish found it, and the live backend with it."""
-    publish, databases = work.publish, work.backends.databases
-    slot = publish.slot
-    try:
-        if databases.has_checkpoint(slot, publish.seq):
-            with work.backends.slots.exclusive_work(slot):
-                hold_visitors(work)
-                databases.put_back(slot, publish.fence, publish.seq)
-            work.log.line(f"{slot.database.name} is as it was before")
-    finally:
-        serve_live_again(work)
+    give_back(work, work.backends.databases.put_back)
 
 
 def _keep_state(work: Work) -> dict[str, Any]:

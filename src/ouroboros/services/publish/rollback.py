@@ -15,7 +15,7 @@ from ouroboros.domain.errors import Refused
 from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.layout import Layout
-from ouroboros.services.publish.hold import hold_visitors, serve_live_again
+from ouroboros.services.publish.hold import give_back, hold_visitors
 from ouroboros.services.publish.work import Work
 
 
@@ -82,15 +82,7 @@ def go_back_to_state(work: Work) -> dict[str, Any]:
 
 def undo_go_back(work: Work) -> None:
     """Exchange the databases again, and run the backend of the live release."""
-    publish, databases = work.publish, work.backends.databases
-    slot = publish.slot
-    try:
-        if databases.has_checkpoint(slot, publish.seq):
-            with work.backends.slots.exclusive_work(slot):
-                hold_visitors(work)
-                databases.undo_exchange(slot, publish.fence, publish.seq)
-    finally:
-        serve_live_again(work)
+    give_back(work, work.backends.databases.undo_exchange)
 
 
 def _before_live(slot: Slot, releases: list[dict[str, Any]]) -> str:
