@@ -197,6 +197,7 @@ def test_health_tells_the_identity_of_slot_release_and_process(web):
             "commit_sha": (b"one".hex() + "0" * 40)[:40], "release": "releases/one",
             "state": "live", "root": str(web.root), "pid": os.getpid(),
             "api_target": "http://127.0.0.1:8101", "backend_held": False, "backend_in_flight": 0,
+            "database_fingerprint": None,
         }  # fmt: skip
         web.publish("two", {"index.html": INDEX})
         assert json.loads(surface.get("/health").body)["publish_id"] == "two"

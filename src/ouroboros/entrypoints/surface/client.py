@@ -80,13 +80,23 @@ class Client(asyncio.Protocol):
             self.exchange.upstream.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """The client has caught up.
+
+        What follows waits for its turn: asyncio ends a transport twice that is closed in here.
+        """
         self.is_stalled = False
         self.since = self.surface.now
+        if self.sender is None and self.exchange is not None:
+            if self.exchange.upstream is not None:
+                self.exchange.upstream.transport.resume_reading()
+        elif self.sender is not None or self.phase == IDLE:
+            self.surface.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self.is_stalled:
+            return
         if self.sender is not None:
             reply.send_file(self)
-        elif self.exchange is not None and self.exchange.upstream is not None:
-            self.exchange.upstream.transport.resume_reading()
         elif self.phase == IDLE:
             self._next()
 

@@ -46,8 +46,9 @@ def send(client: Client, answer: Answer, request: Request, view: View) -> None:
     if surface.log is not None:
         log(client, request, answer.status, len(answer.body) + answer.stop - answer.start)
     if answer.file is not None:
+        sender = FileSender(answer.file, answer.start, answer.stop, keep, client.transport)
         client.transport.write(stamp + lines)
-        client.begin_sending(FileSender(answer.file, answer.start, answer.stop, keep))
+        client.begin_sending(sender)
         return
     if answer.fixed and keep and request.http11 and request.repeats and not request.fields.length:
         surface.remember(request.head, make_ready(answer.status, lines, answer.body))
@@ -59,18 +60,21 @@ def send(client: Client, answer: Answer, request: Request, view: View) -> None:
 
 
 def send_file(client: Client) -> None:
-    """Send of an open file what the client takes at the moment."""
-    sender = cast(FileSender, client.sender)
-    while not client.is_stalled:
-        try:
-            is_sent = sender.send_some(client.transport)
-        except OSError:
-            client.transport.abort()  # The file ended early, and its length was promised.
-            return
-        if is_sent:
-            client.sender = None
-            client.after(keep=sender.keep)
-            return
+    """Send of an open file what the client takes at the moment, a turn at a time."""
+    sender = client.sender
+    if sender is None or client.is_stalled or client.transport.is_closing():
+        return
+    try:
+        is_sent = sender.send_some(client.transport)
+    except OSError:
+        client.transport.abort()  # The file ended early, and its length was promised.
+        return
+    client.since = client.surface.now
+    if is_sent:
+        client.sender = None
+        client.after(keep=sender.keep)
+    elif not client.is_stalled:
+        client.surface.loop.call_soon(send_file, client)
 
 
 def refuse(client: Client, refusal: Refusal, request: Request | None) -> None:
