@@ -113,6 +113,74 @@ def test_killing_everything_at_once_heals_by_itself(previews, record_property):
     assert "preview-1 one" in previews.get(1)[1]
 
 
+def test_the_health_check_names_what_is_not_well_and_the_next_command(previews):
+    script = "/srv/oroboros/current/scripts/preview-slots-health-check.sh"
+    machine = previews.machine
+    machine.run("systemctl", "stop", "ouroboros-web@preview2.service")
+    try:
+        done = machine.run(script, check=False)
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["error"]) == (3, "slots_unhealthy")
+        found = {(each["slot_id"], each["item"]): each for each in told["failing"]}
+        assert found["preview-2", "web_unit"]["found"].startswith("inactive")
+        assert found["preview-2", "web_unit"]["next"] == (
+            "journalctl -u ouroboros-web@preview2 -n 50"
+        )
+        assert {slot for slot, _ in found} == {"preview-2"}
+    finally:
+        machine.run("systemctl", "start", "ouroboros-web@preview2.service")
+    assert previews.is_healthy()
+
+
+def test_the_health_check_sees_a_stranger_on_a_port_and_the_api_missing(previews):
+    machine = previews.machine
+    machine.run("systemctl", "stop", "ouroboros-web@preview3.service", "ouroboros-api.service")
+    page = "python3 -m http.server --bind 127.0.0.1 3103"
+    machine.run("systemd-run", "--quiet", "--unit=stranger", "sh", "-c", page)
+    try:
+        wait_until(lambda: "3103" in machine.run("ss", "-ltn").stdout, 20)
+        told = machine.json(
+            "/srv/oroboros/current/scripts/preview-slots-health-check.sh", check=False
+        )
+        found = {(each["slot_id"], each["item"]): each["found"] for each in told["failing"]}
+        assert "http.server" in found["preview-3", "web_port"]
+        assert found["host", "ouroboros-api"].startswith("inactive")
+    finally:
+        machine.run("systemctl", "stop", "stranger.service")
+        machine.run("systemctl", "start", "ouroboros-web@preview3.service", "ouroboros-api.service")
+    previews.wait_healthy(30)
+
+
+def test_the_router_knows_the_slots_and_nobody_else(previews):
+    machine = previews.machine
+    curl = ("curl", "-s", "-k", "-i", "--resolve", "preview1.example.com:443:127.0.0.1")
+    page = machine.run(*curl, "https://preview1.example.com/").stdout
+    assert "200" in page.splitlines()[0] and "noindex" in page and "nosniff" in page.lower()
+    other = machine.run(*curl, "-H", "Host: evil.example", "https://preview1.example.com/").stdout
+    assert "421" in other.splitlines()[0]
+    plain = machine.run("curl", "-si", "-H", "Host: x.example", "http://127.0.0.1:8088/").stdout
+    assert "421" in plain.splitlines()[0]
+    mode = machine.run("stat", "-c", "%a %U %F", "/run/ouroboros-caddy/admin.sock").stdout
+    assert mode.split()[1] == "ouroboros-caddy" and mode.split()[0][1:] == "00", mode
+    listening = machine.run("ss", "-ltn").stdout
+    assert ":2019" not in listening
+
+
+def test_a_visitor_cannot_say_who_they_are(previews):
+    seeing = "    SEEN.update((k.decode(), v.decode()) for k, v in scope.get('headers', ()))\n"
+    server = FILES["server.py"].replace("send):\n", f"send):\n{seeing}", 1)
+    server = server.replace(
+        '    return 404, {"error"', "    return 200, SEEN\n    return 404, {'error'"
+    )
+    server = server.replace("'error': \"not_found\"", "'error': 1") + "\nSEEN = {}\n"
+    assert previews.publish(2, {**FILES, "server.py": server})["status"] == 0
+    forged = {"X-Forwarded-User": "root", "Remote-User": "root", "X-Kept": "yes"}
+    seen = json.loads(previews.get(2, "/api/headers", **forged)[1])
+    assert seen["x-kept"] == "yes"
+    assert "remote-user" not in seen and "x-forwarded-user" not in seen
+    assert previews.publish(2, FILES)["status"] == 0
+
+
 def test_a_restart_of_postgres_heals_without_a_person(previews, postgres):
     previews.machine.run("systemctl", "restart", postgres)
     previews.wait_healthy(30)

@@ -54,6 +54,14 @@ def _is_host() -> bool:
 
 def health_check() -> None:
     """Check each slot, directly and through the router; exit 3 when one is not well."""
+    if _is_host():
+        from ouroboros.services.host.check import HostCheck
+        from ouroboros.services.host.provision import read_host_settings
+
+        _, dsn, _ = read_host_settings({})
+        check = HostCheck(settings(), dsn, lambda: client().get("/api/slots")["slots"])
+        answer("health-check", check.run(), _told_host_health)
+        return
     answer("health-check", client().get("/api/host/health-check"), _told_health)
 
 
@@ -105,6 +113,14 @@ def _told_health(document: Document) -> str:
         for s in document["slots"]
     ]
     return table(rows, columns)
+
+
+def _told_host_health(document: Document) -> str:
+    slots = document["slots"]
+    rows = [(item, *(slot["items"][item] for slot in slots)) for item in slots[0]["items"]]
+    host = [(item, found) for item, found in document["host"].items()]
+    head = ("item", *(slot["slot_id"] for slot in slots))
+    return f"{table(host, ('host', 'found'))}\n\n{table(rows, head)}"
 
 
 COMMANDS = {"provision": provision, "health-check": health_check, "render": render}
