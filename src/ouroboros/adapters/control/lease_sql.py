@@ -20,6 +20,14 @@ ENQUEUE = """
     RETURNING run_id
 """
 TURNSTILE = "SELECT 1 FROM hosts WHERE host = %(host)s FOR UPDATE"
+BRIDGE_GAP = """
+    UPDATE slots SET expires_at = expires_at + gap, leased_at = leased_at + gap,
+        heartbeat_at = heartbeat_at + gap
+    FROM (SELECT lease_time_gap(%(host)s) AS gap) look
+    WHERE host = %(host)s AND lease_state = 'leased' AND gap <> interval '0'
+    RETURNING slot_id, run_id, fence, extract(epoch FROM gap)::float AS gap_s
+"""
+LOOK = "UPDATE hosts SET looked_at = clock_timestamp() WHERE host = %(host)s"
 EXPIRE = """
     WITH overdue AS (
         SELECT slot_id, run_id, leased_at FROM slots
@@ -62,10 +70,10 @@ LOCK_LEASE_OF_RUN = """
     SELECT slot_id FROM slots WHERE run_id = %(run_id)s AND lease_state = 'leased' FOR UPDATE
 """
 EXTEND = """
-    UPDATE slots SET claimed = true, heartbeat_at = clock_timestamp(),
-        expires_at = greatest(expires_at, clock_timestamp() + make_interval(secs => %(ttl_s)s))
+    UPDATE slots SET claimed = true, heartbeat_at = lease_now(host),
+        expires_at = greatest(expires_at, lease_now(host) + make_interval(secs => %(ttl_s)s))
     WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND lease_state = 'leased'
-        AND expires_at > clock_timestamp()
+        AND expires_at > lease_now(host)
     RETURNING slot_id, slot_num, run_id, fence, leased_at, expires_at, reset_fence
 """
 LOCK_SLOT = """
@@ -137,7 +145,7 @@ MARK_RESET = """
 HOLD_FENCE = """
     SELECT slot_id FROM slots
     WHERE slot_id = %(slot_id)s AND fence = %(fence)s AND lease_state = 'leased'
-        AND expires_at > clock_timestamp()
+        AND expires_at > lease_now(host)
     FOR SHARE
 """
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"

@@ -77,6 +77,8 @@ class LeaseStore:
     def turn(self) -> list[Ended]:
         """Let overdue leases expire and give free slots to the runs that wait longest.
 
+        Time that passed while nobody looked counts for no lease: PostgreSQL's clock made a step,
+        or nothing ran and no lease could be extended (`lease_now`, migration 0005).
         Holds the host's row lock for its few statements. Returns the leases that expired.
         """
         with transaction(self._pool) as db:
@@ -187,6 +189,8 @@ class LeaseStore:
 
     def _turn(self, db: ControlConnection) -> list[Ended]:
         db.execute(sql.TURNSTILE, self._limits)
+        _record(db, "lease.time_bridged", db.execute(sql.BRIDGE_GAP, self._limits).fetchall())
+        db.execute(sql.LOOK, self._limits)
         expired = db.execute(sql.EXPIRE, self._limits).fetchall()
         granted = db.execute(sql.GRANT, self._limits).fetchall()
         _record(db, "lease.expired", expired)
@@ -226,7 +230,7 @@ def stale_fence(slot: Slot, fence: int) -> Refused:
 
 def _record(db: ControlConnection, kind: str, rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
-        details = {"held_s": row["held_s"]} if "held_s" in row else {}
+        details = {key: value for key, value in row.items() if key in ("held_s", "gap_s")}
         record_event(
             db,
             kind,

@@ -2,7 +2,7 @@
 
 LEASE_OF_RUN = """
     SELECT slot_id, fence FROM slots WHERE run_id = %(run_id)s AND lease_state = 'leased'
-        AND expires_at > clock_timestamp() AND reset_fence = fence
+        AND expires_at > lease_now(host) AND reset_fence = fence
     FOR UPDATE
 """
 SUPERSEDE_QUEUED = """
@@ -120,9 +120,9 @@ FLAGS = """
 """
 KEEP_ALIVE = """
     UPDATE slots SET expires_at = greatest(
-        expires_at, clock_timestamp() + make_interval(secs => %(ttl_s)s))
+        expires_at, lease_now(host) + make_interval(secs => %(ttl_s)s))
     WHERE slot_id = %(slot_id)s AND fence = %(fence)s AND lease_state = 'leased'
-        AND expires_at > clock_timestamp()
+        AND expires_at > lease_now(host)
 """
 GET = "SELECT * FROM publishes WHERE publish_id = %(publish_id)s"
 LIST = """
