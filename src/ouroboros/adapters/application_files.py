@@ -19,6 +19,7 @@ from ouroboros.domain.application import (
 from ouroboros.domain.errors import BadInput
 
 _LIMIT_BYTES = 256 * 1024
+_LOCK_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 def read_application(worktree: Path) -> Application:
@@ -99,6 +100,18 @@ def read_regular_file(root: Path, relative: str) -> str | None:
     except UnicodeDecodeError:
         pass
     raise BadInput("invalid_preview_toml", f"{relative} is too large or not UTF-8")
+
+
+def read_lock_file(path: Path) -> bytes | None:
+    """A lock file's bytes, up to 64 MB; None when there is no such regular file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(file.fileno())
+        fine = stat.S_ISREG(facts.st_mode) and facts.st_size <= _LOCK_LIMIT_BYTES
+        return file.read() if fine else None
 
 
 def _has(worktree: Path, relative: str) -> bool:

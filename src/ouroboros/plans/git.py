@@ -5,7 +5,7 @@ filters of the user's configuration, and only transports that do not run command
 after `--` or inside a refspec, never where an option could stand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ouroboros.domain.command import Command
@@ -86,11 +86,33 @@ def resolve(mirror: Path, env: Mapping[str, str]) -> Command:
     return Command(argv, mirror, env, 30.0)
 
 
-def tree_of(mirror: Path, commit: str, path: str, env: Mapping[str, str]) -> Command:
-    """Print the object id of a directory at a commit: equal ids hold equal files."""
-    inside = "" if path == "." else path.rstrip("/")
-    argv = ("git", *_SAFE, "rev-parse", "--verify", "--quiet", f"{commit}:{inside}")
-    return Command(argv, mirror, env, 30.0)
+def objects_at(mirror: Path, commit: str, paths: Sequence[str], env: Mapping[str, str]) -> Command:
+    """Print what lies at each path of a commit, a line each; `read_objects` reads it.
+
+    The paths go over standard input, one a line (git-cat-file(1), BATCH OUTPUT).
+    """
+    argv = ("git", *_SAFE, "cat-file", "--batch-check")
+    asked = "".join(f"{commit}:{_inside(path)}\n" for path in paths)
+    return Command(argv, mirror, env, 30.0, stdin=asked.encode())
+
+
+def read_objects(paths: Sequence[str], printed: str) -> dict[str, str | None]:
+    """The object id of each path: equal ids hold equal files. None where there is nothing.
+
+    Raises `invalid_preview_toml` for a path with a line end, which git would take for two.
+    """
+    lines = printed.splitlines()
+    if len(lines) != len(paths):
+        raise BadInput("invalid_preview_toml", "a path of preview.toml holds a line end")
+    found = (line.split(" ") for line in lines)
+    return {
+        path: words[0] if len(words) == 3 and is_commit_id(words[0]) else None
+        for path, words in zip(paths, found, strict=True)
+    }
+
+
+def _inside(path: str) -> str:
+    return "" if path == "." else path.rstrip("/")
 
 
 def add_worktree(mirror: Path, target: Path, commit: str, env: Mapping[str, str]) -> Command:

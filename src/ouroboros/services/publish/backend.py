@@ -6,6 +6,7 @@ from typing import Any
 from ouroboros.adapters.release_files import write_release
 from ouroboros.domain.application import Backend
 from ouroboros.domain.web_rules import API_PREFIX
+from ouroboros.services.publish.bytecode import take_over_bytecode
 from ouroboros.services.publish.work import Work
 
 
@@ -17,6 +18,10 @@ def install_backend(work: Work) -> dict[str, Any]:
     elif backend.install:
         directory = work.source / backend.dir
         work.run(work.build_command(backend.install, directory), "backend_install_failed")
+        live = work.backends.web_roots.live_release(work.publish.slot)
+        if live is not None and live != work.release.resolve():
+            count = take_over_bytecode(live / "src" / backend.dir, directory)
+            work.log.line(f"{count} files of bytecode are those of {live.name}")
     write_release(work.release, _document(work, backend))
     return {"installed": bool(backend and backend.install)}
 

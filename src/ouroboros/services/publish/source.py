@@ -13,6 +13,8 @@ from ouroboros.plans import git
 from ouroboros.services.publish.work import Work
 
 _READY = ".preview-source"
+_MADE = "preview-made"
+_WORKTREES = 20
 
 
 def lay_out_source(work: Work) -> dict[str, Any]:
@@ -25,20 +27,19 @@ def lay_out_source(work: Work) -> dict[str, Any]:
     mirror = work.layout.mirror(repo)
     with exclusive_file(mirror.with_suffix(".lock")):
         environment = _git_environment(work, repo)
-        work.run(git.initialise(mirror, environment), "fetch_failed")
+        _initialise(work, mirror, environment)
         commit = publish.commit_sha or _fetch(work, mirror, repo, ref, environment)
         work.store.set_commit(publish, commit)
         if _laid_out(work) != commit:
             remove_tree(work.release)
             work.release.mkdir(parents=True)
-            work.query(git.prune_worktrees(mirror, environment))
+            _forget_worktrees(work, mirror, environment)
             work.run(
                 git.add_worktree(mirror, work.source, commit, environment), "source_not_laid_out"
             )
             (work.release / _READY).write_text(commit, encoding="ascii")
-        tree = work.query(git.tree_of(mirror, commit, ".", environment))
         _require_real_directories(work)
-        migrations = _migrations(work, mirror, commit, environment)
+        tree, migrations = _digests(work, mirror, commit, environment)
     work.log.line(f"commit {commit} of {repo}")
     return {
         "commit_sha": commit,
@@ -47,6 +48,21 @@ def lay_out_source(work: Work) -> dict[str, Any]:
         "tree": tree,
         "migrations": migrations,
     }
+
+
+def _initialise(work: Work, mirror: Path, env: dict[str, str]) -> None:
+    """Make the mirror unless it was made to its end before."""
+    made = mirror / _MADE
+    if not made.exists():
+        work.run(git.initialise(mirror, env), "fetch_failed")
+        made.touch()
+
+
+def _forget_worktrees(work: Work, mirror: Path, env: dict[str, str]) -> None:
+    """Let git forget worktrees that were removed, once there are many: it costs a process."""
+    known = mirror / "worktrees"
+    if known.is_dir() and len(list(known.iterdir())) > _WORKTREES:
+        work.query(git.prune_worktrees(mirror, env))
 
 
 def _laid_out(work: Work) -> str | None:
@@ -65,15 +81,25 @@ def _require_real_directories(work: Work) -> None:
         os.close(open_directory_below(work.source, relative))
 
 
-def _migrations(work: Work, mirror: Path, commit: str, env: dict[str, str]) -> str | None:
-    """A digest of the commit's migrations: equal ones have nothing to do after each other."""
+def _digests(
+    work: Work, mirror: Path, commit: str, env: dict[str, str]
+) -> tuple[str | None, str | None]:
+    """The commit's tree, and a digest of its migrations (None: it has none).
+
+    Equal migrations have nothing to do after each other.
+    """
     application = work.application
+    inside = application.migrations or (".",)
+    paths = [".", *inside]
+    printed = work.query(git.objects_at(mirror, commit, paths, env))
+    if printed is None:
+        raise Failed("fetch_failed", f"the mirror of {work.publish.repo} cannot be read")
+    found = git.read_objects(paths, printed)
     if not application.migrate:
-        return None
+        return found["."], None
     parts = [*application.migrate, application.migrate_dir]
-    for path in application.migrations or (".",):
-        parts.append(f"{path} {work.query(git.tree_of(mirror, commit, path, env))}")
-    return digest_of("\n".join(parts))
+    parts += [f"{path} {found[path]}" for path in inside]
+    return found["."], digest_of("\n".join(parts))
 
 
 def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -> str:
