@@ -16,7 +16,8 @@ from tests.surface.test_process import started
 
 pytestmark = pytest.mark.soak
 
-MINUTES = float(os.environ.get("SURFACE_FUZZ_MINUTES", "5"))
+MINUTES = float(os.environ.get("SURFACE_FUZZ_MINUTES", "60"))
+STALLED_GB = float(os.environ.get("SURFACE_STALLED_GB", "10"))
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -138,6 +139,47 @@ def test_a_gigabyte_through_the_proxy_costs_no_memory(web, direction):
             if moved % (64 * len(block)) < len(block):
                 highest = max(highest, resident_mb(process.process.pid))
         print(f"RSS {before:.1f} MB before, at most {highest:.1f} MB")
+        assert highest - before <= 8
+    listener.close()
+
+
+def test_ten_gigabytes_for_a_client_that_stalls_cost_no_memory(web):
+    """The backend can send no more than the buffers of the system hold; then all of it arrives."""
+    total, block = int(STALLED_GB * 1024**3), bytes(1024 * 1024)
+    listener = socket.create_server(("127.0.0.1", 0))
+    sent = [0]
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+            while sent[0] < total:
+                sent[0] += connection.send(block[: total - sent[0]])
+            connection.recv(1)
+
+    threading.Thread(target=serve, daemon=True).start()
+    web.publish("one", {"index.html": INDEX})
+    target = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with started(web.root, "--api-target", target) as process, process.connect() as client:
+        process.get()
+        before = resident_mb(process.process.pid)
+        client.sendall(b"GET /api/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = len(client.recv(1000))
+        seen, steady = -1, 0
+        while steady < 20:  # two seconds without a byte: everybody waits for the client
+            steady = steady + 1 if sent[0] == seen else 0
+            seen = sent[0]
+            time.sleep(0.1)
+        stalled = resident_mb(process.process.pid)
+        print(f"{seen / 1e6:.1f} MB sent to a client that stalls, RSS {before:.1f}, {stalled:.1f}")
+        assert 0 < seen < 64 * 1024**2
+        highest = stalled
+        while sent[0] < total or received < total:
+            received += len(client.recv(1024 * 1024))
+            if received % (256 * 1024**2) < 1024**2:
+                highest = max(highest, resident_mb(process.process.pid))
+        print(f"then {received / 1e9:.1f} GB arrived, RSS at most {highest:.1f} MB")
         assert highest - before <= 8
     listener.close()
 
