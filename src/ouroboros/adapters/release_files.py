@@ -131,8 +131,12 @@ def _copy_file(shown: Path, name: str, descriptor: int, target: Path) -> int:
 
 
 def _unsafe(path: Path, problem: str) -> Failed:
+    # A name may hold line ends and colours, and pass for something that we say.
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(path)
+    )
     return Failed(
         "unsafe_build_output",
-        f"{path} in the build output {problem}",
+        f"{shown} in the build output {problem}",
         "let the build write regular files only",
     )
