@@ -58,10 +58,16 @@ def _run_behind_proxy(argv: list[str], env: Mapping[str, str]) -> int:
     plain = _without(env, (*_NOTIFYING, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"))
     os.set_inheritable(_FIRST_PASSED_FD, False)
     backend = _spawn(argv, plain)
-    signal.signal(signal.SIGTERM, lambda *_: _end(backend))
+    asked: list[bool] = []
+
+    def stop(*_: object) -> None:
+        asked.append(True)
+        _end(backend)
+
+    signal.signal(signal.SIGTERM, stop)
     while not _answers(port):
         if (status := _ended(backend)) is not None:
-            return status
+            return 0 if asked else status
         time.sleep(0.02)
     proxy = _spawn([PROXY, f"127.0.0.1:{port}"], plain, passed=True)
     _tell(env, b"READY=1\nWATCHDOG_USEC=0")
@@ -69,7 +75,7 @@ def _run_behind_proxy(argv: list[str], env: Mapping[str, str]) -> int:
         pid, status = os.wait()
         if pid in (backend, proxy):
             _end(proxy if pid == backend else backend)
-            return os.waitstatus_to_exitcode(status) & 0xFF
+            return 0 if asked else os.waitstatus_to_exitcode(status) & 0xFF
 
 
 def _spawn(argv: list[str], env: Mapping[str, str], *, passed: bool = False) -> int:

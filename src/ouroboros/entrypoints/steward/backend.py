@@ -45,6 +45,7 @@ class UnitBackend:
         self.lock = asyncio.Lock()
         self._releases = layout.releases(slot)
         self._home = layout.home(slot)
+        self._log = layout.backend_log(slot)
         self._live = _Unit(slot.backend_unit, directory / f"backend-{slot.alias}")
         self._candidate = _Unit(slot.candidate_unit, directory / f"candidate-{slot.alias}")
 
@@ -124,10 +125,11 @@ class UnitBackend:
             self._live.start(before)
 
     def _require_own(self, spec: BackendSpec) -> None:
-        """A backend runs in a release of its own slot and nowhere else."""
-        parts = spec.cwd.parts
-        if not spec.cwd.is_relative_to(self._releases) or ".." in parts or len(parts) < 3:
+        """A backend runs in a release of its own slot, writes its own log, and nothing else."""
+        if not spec.cwd.is_relative_to(self._releases) or ".." in spec.cwd.parts:
             raise BadInput("bad_request", f"{spec.cwd} is no release of {self.slot.id}")
+        if spec.log_path != self._log:
+            raise BadInput("bad_request", f"{spec.log_path} is not the log of {self.slot.id}")
 
 
 class _Unit:

@@ -1,0 +1,127 @@
+"""What goes wrong on a host, and that it is contained, told and mended."""
+
+import json
+
+from tests.box.applications import FILES
+from tests.box.host import Host
+from tests.box.machine import wait_until
+
+FILL_THE_DISK = """
+at = 0
+while True:
+    at += 1
+    with open(f"filling-{at}", "wb") as file:
+        file.write(bytes(1 << 26))
+"""
+STAY = """
+import subprocess, sys
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3456)"
+subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.DEVNULL,
+                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+"""
+
+
+def processes_of(host: Host, user: str) -> str:
+    """The processes of a user; empty when there are none."""
+    return host.machine.run("ps", "-u", user, "-o", "args=", check=False).stdout
+
+
+def test_a_failure_half_way_is_told_and_the_next_run_finishes(previews, postgres):
+    machine = previews.machine
+    unit = "/etc/systemd/system/ouroboros-worker.service"
+    machine.run("rm", unit)
+    machine.run("rm", "-r", "/srv/oroboros/scratch")
+    machine.run("systemctl", "stop", postgres)
+    failed = previews.provision(check=False)
+    assert (failed["status"], failed["error"]) == (1, "postgres_not_prepared")
+    assert machine.inside("/srv/oroboros/scratch").is_dir()
+    assert not machine.inside(unit).exists()
+    machine.run("systemctl", "start", postgres)
+    previews.provision()
+    assert machine.inside(unit).exists()
+    assert previews.provision("--check")["status"] == 0
+    previews.wait_healthy(60)
+
+
+def test_everything_comes_back_with_the_boot_target(previews, postgres):
+    machine = previews.machine
+    assert machine.run("systemctl", "is-enabled", "ouroboros.target").stdout == "enabled\n"
+    machine.run("systemctl", "stop", "ouroboros.target", postgres)
+    listed = ("systemctl", "list-units", "--plain", "--no-legend", "--state=active")
+    wait_until(lambda: not machine.run(*listed, "ouroboros*.service").stdout, 60)
+    machine.run("systemctl", "start", postgres, "ouroboros.target")
+    previews.wait_healthy(60)
+    wait_until(lambda: previews.get(1, "/api/who")[0] == 200, 60)
+    assert json.loads(previews.get(1, "/api/who")[1])["version"] == "one"
+
+
+def test_a_build_that_fills_the_disk_is_ended_before_it_is_full(previews):
+    done = previews.publish(2, {**FILES, "build.py": FILL_THE_DISK})
+    assert done["failure"]["error"] == "disk_full", done["failure"]
+    assert previews.get(2, "/api/who")[0] == previews.get(1, "/api/who")[0] == 200
+    assert previews.is_healthy()
+
+
+def test_a_stop_ends_also_a_daemon_that_ignores_sigterm(previews):
+    machine = previews.machine
+    machine.run("curl", "-s", "--data-binary", "@-", "http://127.0.0.1:8101/api/do", stdin=STAY)
+    assert processes_of(previews, "ouroboros-preview1").count("\n") == 2
+    previews.ouroboros("backend", "stop", "--slot", "preview-1")
+    assert processes_of(previews, "ouroboros-preview1") == ""
+    previews.ouroboros("backend", "start", "--slot", "preview-1")
+    assert previews.get(1, "/api/who")[0] == 200
+
+
+def test_a_backend_that_cannot_come_up_is_given_up_told_and_started_again(previews):
+    machine = previews.machine
+    unit = "ouroboros-backend@preview1.service"
+    machine.run("rm", "/srv/oroboros/steward/backend-preview1.env")
+    machine.run("systemctl", "kill", "--signal=KILL", unit)
+    wait_until(lambda: machine.properties(unit, "ActiveState")["ActiveState"] == "failed", 60)
+    told = machine.json("/srv/oroboros/current/scripts/preview-slots-health-check.sh", check=False)
+    assert {(each["slot_id"], each["item"]) for each in told["failing"]} >= {
+        ("preview-1", "backend_unit")
+    }
+    assert {each["slot_id"] for each in told["failing"]} == {"preview-1"}
+    previews.ouroboros("backend", "restart", "--slot", "preview-1")
+    assert previews.is_healthy()
+
+
+def test_the_steward_refuses_what_is_not_of_a_slot(previews):
+    """The control plane's user is not trusted with root: no place and no user is its to say."""
+    machine = previews.machine
+    code = """
+import json, os, socket
+def ask(path, request, fds=()):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect("/srv/oroboros/run/" + path)
+    line = json.dumps(request).encode() + b"\\n"
+    socket.send_fds(s, [line], fds) if fds else s.sendall(line)
+    return json.loads(s.makefile().readline()).get("error", "DONE")
+command = {"slot": "preview-1", "argv": ["id"], "cwd": "/", "env": {}, "time_limit_s": 5,
+           "network": False}
+own = "/srv/oroboros/releases/preview-1/p1/src"
+out = os.open("/dev/null", os.O_WRONLY)
+for change in ({}, {"cwd": "/srv/oroboros/releases/preview-2/p1/src"},
+               {"cwd": own + "/../../../preview-2/p1/src"}, {"cwd": own, "slot": "../x"},
+               {"cwd": own, "slot": "preview-9"}, {"cwd": own, "env": {"A B": "x"}},
+               {"cwd": own, "argv": []}, {"cwd": own, "env": {"A": "x\\x00y"}}):
+    print(ask("commands.sock", {**command, **change}, [out]))
+spec = {"argv": ["id"], "cwd": "/etc", "env": {}, "listen": "socket", "health_path": "/",
+        "log_path": "/etc/passwd", "publish_id": "p", "run_id": "r", "commit_sha": "c", "fence": 99}
+print(ask("supervisor.sock", {"do": "backend.start", "slot": "preview-1", "spec": spec}))
+spec["cwd"] = own
+print(ask("supervisor.sock", {"do": "backend.start", "slot": "preview-1", "spec": spec}))
+print(ask("supervisor.sock", {"do": "backend.stop", "slot": "preview-1", "fence": 0}))
+"""
+    before = machine.run("stat", "-c", "%U %a", "/etc/passwd").stdout
+    done = machine.run("runuser", "-u", "ouroboros", "--", "/usr/bin/python3", "-c", code)
+    answers = done.stdout.split()
+    assert len(answers) == 11 and "DONE" not in answers, answers
+    assert machine.run("stat", "-c", "%U %a", "/etc/passwd").stdout == before
+    for user in ("ouroboros-preview1", "ouroboros-web", "nobody"):
+        asked = machine.run(
+            "runuser", "-u", user, "--", "/usr/bin/python3", "-c", code, check=False
+        )
+        assert "PermissionError" in asked.stderr, asked
