@@ -109,7 +109,7 @@ for change in ({}, {"cwd": "/srv/oroboros/releases/preview-2/p1/src"},
                {"cwd": own, "argv": []}, {"cwd": own, "env": {"A": "x\\x00y"}}):
     print(ask("commands.sock", {**command, **change}, [out]))
 spec = {"argv": ["id"], "cwd": "/etc", "env": {}, "listen": "socket", "health_path": "/",
-        "log_path": "/etc/passwd", "publish_id": "p", "run_id": "r", "commit_sha": "c", "fence": 99}
+        "log_path": "/etc/passwd", "publish_id": "p", "run_id": "r", "commit_sha": "c", "fence": 1}
 print(ask("supervisor.sock", {"do": "backend.start", "slot": "preview-1", "spec": spec}))
 spec["cwd"] = own
 print(ask("supervisor.sock", {"do": "backend.start", "slot": "preview-1", "spec": spec}))

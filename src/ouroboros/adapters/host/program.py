@@ -15,7 +15,7 @@ from ouroboros.domain.errors import Failed
 from ouroboros.plans.host import PROGRAMS, ROOT
 
 PYTHON = "/usr/bin/python3"
-_PARTS = ("src", "scripts", "infra", "docs", "pyproject.toml", "uv.lock", "README.md", "LICENSE")
+_PARTS = ("src", "scripts", "infra", "pyproject.toml", "uv.lock", "README.md", "LICENSE")
 _MARK = ".installed"
 _LAUNCHER = """#!{python}
 import sys
