@@ -3,7 +3,7 @@
 import json
 
 from tests.box.applications import FILES
-from tests.box.host import Host
+from tests.box.host import HOME, Host
 from tests.box.machine import wait_until
 
 FILL_THE_DISK = """
@@ -53,6 +53,30 @@ def test_everything_comes_back_with_the_boot_target(previews, postgres):
     previews.wait_healthy(60)
     wait_until(lambda: previews.get(1, "/api/who")[0] == 200, 60)
     assert json.loads(previews.get(1, "/api/who")[1])["version"] == "one"
+
+
+def test_an_upgrade_keeps_previews_running_and_can_be_taken_back(previews):
+    machine = previews.machine
+    backend = "ouroboros-backend@preview1.service"
+    before = machine.run("readlink", "-f", "/srv/oroboros/current").stdout.strip()
+    pid = machine.properties(backend, "MainPID")["MainPID"]
+    source = f"{HOME}/src/ouroboros/__init__.py"
+    text = machine.inside(source).read_text()
+    machine.write(source, f"{text}# a newer version\n")
+    try:
+        upgraded = previews.provision()
+    finally:
+        machine.write(source, text)
+    assert machine.run("readlink", "-f", "/srv/oroboros/current").stdout.strip() != before
+    assert {"what": "unit", "path": "ouroboros-worker.service", "change": "restart"} in (
+        upgraded["changes"]
+    )
+    previews.wait_healthy(60)
+    machine.run(f"{before}/scripts/preview-slots-provision.sh")
+    assert machine.run("readlink", "-f", "/srv/oroboros/current").stdout.strip() == before
+    previews.wait_healthy(60)
+    assert previews.get(1, "/api/who")[0] == 200
+    assert machine.properties(backend, "MainPID")["MainPID"] == pid
 
 
 def test_a_build_that_fills_the_disk_is_ended_before_it_is_full(previews):

@@ -38,7 +38,9 @@ def provision(
     from ouroboros.services.host.provision import Provision, require_no_drift
 
     changing = not (dry_run or check)
-    report = Provision(settings().home, os.environ, changing, progress).run()
+    # This very version, wherever it lies; the settings of a host name the one that runs.
+    home = Path(__file__).resolve().parents[4]
+    report = Provision(home, os.environ, changing, progress).run()
     if check:
         require_no_drift(report)
     answer("provision", report, _told_provision)
