@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from ouroboros.adapters.control.schema import migrate_control_plane
 from ouroboros.adapters.unix_sockets import listen_unix
 from ouroboros.bootstrap import Installation, compose
-from ouroboros.entrypoints.http.__main__ import serving
+from ouroboros.entrypoints.http.__main__ import listen_tcp, serving
 from ouroboros.entrypoints.http.app import make_app
 
 BROWSER = {
@@ -85,7 +85,7 @@ class Served:
 def serve(at: Installation, directory: Path) -> Iterator[Served]:
     """Serve an installation from a thread until the block ends."""
     path = directory / "api.sock"
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen_tcp(0)
     app = make_app(at)
     server = serving(app)
     sockets = [listener, listen_unix(path)]
