@@ -79,6 +79,7 @@ _RULES: dict[str, Rule] = {
     "POST /api/databases/snapshots/{name}/delete": Rule(_OPERATE),
     "GET /api/doctor": Rule(_OPERATE),
     "POST /api/host/provision": Rule(_OPERATE),
+    "POST /api/host/collect": Rule(_OPERATE),
     "GET /api/tokens": Rule(_OPERATE),
     "POST /api/tokens": Rule(_OPERATE),
     "POST /api/tokens/{token_id}/revoke": Rule(_OPERATE),
