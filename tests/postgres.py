@@ -24,7 +24,7 @@ from ouroboros.adapters.cluster.embedded import (
     stop_leftover,
     wait_until_ready,
 )
-from ouroboros.adapters.cluster.prepare import install_in_control, prepare_cluster
+from ouroboros.adapters.cluster.prepare import prepare_cluster
 from ouroboros.adapters.control.schema import migrate_control_plane
 from ouroboros.domain.command import Command, Finished
 from ouroboros.settings import Settings, read_settings
@@ -137,7 +137,6 @@ def make_control_template(cluster: TestCluster) -> None:
     with cluster.admin() as connection:
         connection.execute(f"CREATE DATABASE {CONTROL_TEMPLATE}")
     migrate_control_plane(cluster.access.admin_dsn(CONTROL_TEMPLATE))
-    install_in_control(cluster.access.superuser_dsn(CONTROL_TEMPLATE), cluster.access.admin)
 
 
 @contextlib.contextmanager

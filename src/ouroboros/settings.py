@@ -13,10 +13,12 @@ from pathlib import Path
 from ouroboros.domain.errors import BadInput
 from ouroboros.domain.identifiers import DEFAULT_BRANCH_PREFIX
 from ouroboros.domain.lease import DEFAULT_TTL_S
+from ouroboros.domain.reset import PoolOrder
 from ouroboros.domain.slot import (
     DEFAULT_API_PORT_BASE,
     DEFAULT_SLOT_IDS,
     DEFAULT_WEB_PORT_BASE,
+    MOST_STANDBYS,
     SlotPool,
     make_pool,
 )
@@ -54,13 +56,15 @@ class Settings:
     """While runs wait, end a lease that was idle for so long; 0: never."""
     keep_releases: int
     pool_depth: int
+    """How many standbys are kept ready per slot."""
+    pool_order: PoolOrder = PoolOrder.FREE_FIRST
+    """Whose standby is made first."""
     systemd: bool = False
     """Whether systemd runs the processes (a host), or our supervisor (local mode)."""
     build_egress: str = "any"
     """What builds may reach on a host: `any` but the host itself, `none`, or addresses."""
     tls: str = "off"
     """Certificates of the router on a host: `off`, `internal` or `auto`."""
-    """How many standbys are kept ready per slot (0 or 1)."""
 
     @property
     def local(self) -> bool:
@@ -128,7 +132,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ready_time_limit_s=reader.number("OUROBOROS_READY_TIME_LIMIT_S", 60, 1, 3600),
         evict_idle_after_s=reader.number("OUROBOROS_EVICT_IDLE_AFTER_S", 0, 0, 30 * 86400),
         keep_releases=reader.number("OUROBOROS_KEEP_RELEASES", 3, 1, 1000),
-        pool_depth=reader.number("OUROBOROS_POOL_DEPTH", 1, 0, 1),
+        pool_depth=reader.number("OUROBOROS_POOL_DEPTH", 1, 0, MOST_STANDBYS),
+        pool_order=PoolOrder(reader.choice("OUROBOROS_POOL_ORDER", tuple(PoolOrder))),
         systemd=reader.choice("OUROBOROS_PROCESSES", ("supervisor", "systemd")) == "systemd",
         build_egress=reader.egress("OUROBOROS_BUILD_EGRESS"),
         tls=reader.choice("OUROBOROS_TLS", _tls_choices(pool)),

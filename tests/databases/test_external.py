@@ -11,8 +11,10 @@ from tests.postgres import PlainRunner, running_cluster
 from ouroboros.adapters.cluster.access import external_access
 from ouroboros.adapters.control.connection import open_pool
 from ouroboros.adapters.control.schema import migrate_control_plane
+from ouroboros.domain.database_url import require_own_database
 from ouroboros.domain.errors import BadInput
 from ouroboros.domain.reset import ResetPath
+from ouroboros.domain.slot import Slot
 from ouroboros.services.databases import SlotDatabases
 
 
@@ -57,12 +59,37 @@ def test_an_external_cluster_is_isolated_by_grants_alone(tmp_path):
             control.close()
 
 
-def test_an_external_dsn_must_be_a_url_and_keeps_its_parameters(tmp_path):
-    with pytest.raises(BadInput):
-        external_access("host=/tmp dbname=x", tmp_path)
-    access = external_access("postgresql://u:p@db.example:5433/control?sslmode=require", tmp_path)
-    assert access.admin_dsn("app_preview_1") == (
-        "postgresql://u:p@db.example:5433/app_preview_1?sslmode=require"
+def test_an_external_dsn_keeps_how_the_server_is_known_for_the_slots(tmp_path):
+    access = external_access(
+        "postgresql://u:p@db.example:5433/control?sslmode=verify-full&sslrootcert=/ca%20x.pem"
+        "&application_name=me&sslcert=/mine.pem",
+        tmp_path,
     )
-    assert access.control_dsn().endswith("/control?sslmode=require")
-    assert psycopg.conninfo.conninfo_to_dict(access.loader_dsn())["host"] == "db.example"
+    assert access.admin_dsn("app_preview_1").endswith(
+        "/app_preview_1?sslmode=verify-full&sslrootcert=/ca%20x.pem"
+        "&application_name=me&sslcert=/mine.pem"
+    )
+    assert "/control?sslmode" in access.control_dsn()
+    for url in (access.loader_dsn(), access.slot_url(Slot(1)).text()):
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+        assert (parts["host"], parts["port"]) == ("db.example", "5433")
+        assert (parts["sslmode"], parts["sslrootcert"]) == ("verify-full", "/ca x.pem")
+        assert "application_name" not in parts and "sslcert" not in parts
+    require_own_database(Slot(1), access.slot_url(Slot(1)).text())
+
+
+@pytest.mark.parametrize(
+    ("dsn", "problem"),
+    [
+        ("host=/tmp dbname=x", "not a URL"),
+        ("postgresql://u:hunter2@h/db?nonsense=1", "libpq"),
+        ("postgresql://u:hunter2@h1:1,h2:2/db", "more than one server"),
+        ("postgresql://u:hunter2@h/db?options=-csearch_path%3Dx", "options"),
+        ("postgresql://u:hunter2@h/db?target_session_attrs=any", "target_session_attrs"),
+    ],
+)
+def test_an_external_dsn_that_cannot_be_kept_is_refused_by_name(tmp_path, dsn, problem):
+    with pytest.raises(BadInput) as refused:
+        external_access(dsn, tmp_path)
+    assert refused.value.code == "invalid_configuration"
+    assert problem in refused.value.message and "hunter2" not in str(refused.value.document())

@@ -6,7 +6,7 @@ a URL has more than one place to hide a database name in.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ouroboros.domain.errors import BadInput, Refused
@@ -16,6 +16,14 @@ _PREVIEW_DATABASE = re.compile(r"app_preview_[1-9][0-9]{0,2}")
 _SCHEMES = {"postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2"}
 # libpq lets these query parameters override what stands in the URL's other places.
 _OVERRIDES = {"dbname", "user", "service", "servicefile", "options", "passfile"}
+
+TRANSPORT = frozenset(
+    {"sslmode", "sslrootcert", "sslcrl", "sslcrldir", "sslsni", "ssl_min_protocol_version",
+     "ssl_max_protocol_version", "sslnegotiation", "channel_binding", "hostaddr",
+     "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
+     "keepalives_count", "tcp_user_timeout"}
+)  # fmt: skip
+"""Parameters of libpq that say how a server is reached and known, whoever logs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +35,24 @@ class DatabaseUrl:
     password: str
     host: str
     port: int
+    parameters: tuple[tuple[str, str], ...] = ()
+    """Further parameters of libpq, such as sslmode; see `TRANSPORT`."""
 
     def text(self) -> str:
         """The URL for libpq. A host that is a directory goes into the query."""
         credentials = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
         database = quote(self.database, safe="")
         if self.host.startswith("/"):
-            query = urlencode({"host": self.host, "port": str(self.port)}, quote_via=quote)
-            return f"postgresql://{credentials}@/{database}?{query}"
-        return f"postgresql://{credentials}@{self.host}:{self.port}/{database}"
+            where, place = "", [("host", self.host), ("port", str(self.port))]
+        else:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            where, place = f"{host}:{self.port}", []
+        query = urlencode([*place, *self.parameters], quote_via=quote, safe="")
+        return f"postgresql://{credentials}@{where}/{database}{'?' if query else ''}{query}"
 
     def redacted(self) -> str:
         """The URL with the password masked, for logs and answers."""
-        masked = DatabaseUrl(self.database, self.user, "***", self.host, self.port).text()
+        masked = replace(self, password="***").text()  # noqa: S106 - it is the mask
         return masked.replace(quote("***", safe=""), "***")
 
 

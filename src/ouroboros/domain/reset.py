@@ -32,6 +32,17 @@ class ResetPath(StrEnum):
     BUILD = "build"
 
 
+class PoolOrder(StrEnum):
+    """Whose standby is made first when several are missing."""
+
+    FREE_FIRST = "free-first"
+    """Free slots are the next to be reset, by whoever allocates them."""
+    LEASED_FIRST = "leased-first"
+    """For runs that reset their slot again and again while they hold it."""
+    NUMBER = "number"
+    """By the number of the slot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The state a reset aims at: a seed version, a snapshot version, or (neither) empty."""

@@ -20,6 +20,7 @@ _DOMAIN = re.compile(
     r"(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 )
 
+MOST_STANDBYS = 4
 DEFAULT_SLOT_IDS = "preview-1,preview-2,preview-3"
 DEFAULT_WEB_PORT_BASE = 3100
 DEFAULT_API_PORT_BASE = 8100
@@ -52,6 +53,11 @@ class SlotDatabase:
     def standby(self) -> str:
         """The clone that waits to become the slot's database at the next reset."""
         return f"{self.name}__next"
+
+    @property
+    def standbys(self) -> tuple[str, ...]:
+        """The names of all standbys that a slot can have, the next one first."""
+        return (self.standby, *(f"{self.standby}_{n}" for n in range(2, MOST_STANDBYS + 1)))
 
     @property
     def making(self) -> str:

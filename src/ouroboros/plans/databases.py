@@ -8,6 +8,8 @@ from ouroboros.domain.slot import SlotDatabase
 from ouroboros.plans.postgres_config import LOADER, OWNER
 from ouroboros.plans.sql import Statement, Text, statement
 
+AT_WORK = "ouroboros: "
+"""How the application name begins of a session that works for long; what it does follows."""
 # A copy through the WAL needs no checkpoint and wins for small databases; a copy of files wins
 # from about here on (docs/performance-reset.md).
 FILE_COPY_FROM_BYTES = 48 * 1024 * 1024
@@ -17,7 +19,7 @@ def list_databases() -> Statement:
     """Every database that could be ours: name, comment and flags."""
     return statement(
         "SELECT d.datname, shobj_description(d.oid, 'pg_database'), d.datallowconn,"
-        " d.datistemplate, d.datconnlimit"
+        " d.datistemplate, d.datconnlimit, pg_stat_get_db_sessions(d.oid)"
         " FROM pg_database d"
         " WHERE d.datname LIKE 'app\\_preview\\_%' OR d.datname LIKE 'ouroboros\\_%'"
         " ORDER BY d.datname"
@@ -100,15 +102,39 @@ def drop(name: str) -> Statement:
     return statement("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
-def end_sessions(name: str) -> Statement:
-    """Ask every session of a database to end; rows for those that are still there."""
+def list_sessions(name: str) -> Statement:
+    """Every session of a database, and whether it is a superuser's, which the admin cannot end."""
     return statement(
-        "SELECT a.pid, r.rolsuper IS TRUE,"
-        " CASE WHEN r.rolsuper IS NOT TRUE THEN pg_terminate_backend(a.pid) END"
+        "SELECT a.pid, r.rolsuper IS TRUE"
         " FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid"
         # Of a superuser's session the admin may see little more than whose it is.
         " WHERE a.datname = %s AND a.usesysid IS NOT NULL",
         params=[name],
+    )
+
+
+def terminate_sessions(name: str) -> Statement:
+    """Ask every session of a database to end that the admin may end; does not wait for them."""
+    return statement(
+        "SELECT count(pg_terminate_backend(a.pid))"
+        " FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid"
+        " WHERE a.datname = {} AND NOT r.rolsuper",
+        Text(name),
+    )
+
+
+def work_in_progress() -> Statement:
+    """What sessions that may work for minutes are doing, with their ages in seconds.
+
+    A database that is being copied is in nobody's catalog before it is complete; whoever makes it
+    says so by the name of its session.
+    """
+    return statement(
+        "SELECT substr(application_name, {}::int), extract(epoch FROM now() - backend_start)::int"
+        " FROM pg_stat_activity WHERE datname = current_database()"
+        " AND starts_with(application_name, {}) ORDER BY backend_start",
+        Text(str(len(AT_WORK) + 1)),
+        Text(AT_WORK),
     )
 
 

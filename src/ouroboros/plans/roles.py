@@ -88,46 +88,10 @@ def _make_login(role: str, admin: str) -> list[Statement]:
     ]
 
 
-def install_password_check(superuser: str, admin: str) -> list[Statement]:
-    """A function by which the admin can tell that a role's password is still the one given.
-
-    Setting a password costs the server 8 ms, because it computes whether it is the empty one;
-    this costs 0.2. Only a superuser can make it, so an external cluster has none.
-    """
-    return [
-        statement(
-            "CREATE OR REPLACE FUNCTION public.ouroboros_password_is(role name, verifier text)"
-            " RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog"
-            " AS 'SELECT EXISTS (SELECT FROM pg_authid"
-            " WHERE rolname = role AND rolpassword = verifier)'"
-        ),
-        statement("ALTER FUNCTION public.ouroboros_password_is(name, text) OWNER TO {}", superuser),
-        statement("REVOKE ALL ON FUNCTION public.ouroboros_password_is(name, text) FROM PUBLIC"),
-        statement(
-            "GRANT EXECUTE ON FUNCTION public.ouroboros_password_is(name, text) TO {}", admin
-        ),
-    ]
-
-
-def has_password_check() -> Statement:
-    """Whether the function is there."""
-    return statement(
-        "SELECT to_regprocedure('public.ouroboros_password_is(name, text)') IS NOT NULL"
-    )
-
-
-def is_password(database: SlotDatabase, verifier: str) -> Statement:
-    """Whether the password of a slot's role is still the one with this verifier."""
-    return statement(
-        "SELECT public.ouroboros_password_is(%s, %s)", params=[database.role, verifier]
-    )
-
-
 def assert_slot_role(database: SlotDatabase, verifier: str | None) -> list[Statement]:
     """Bring a slot's role back to what it must be; part of every reset, in its transaction.
 
-    The password is left alone when no verifier is given, since it is known to be right.
-    A role may change its own password and settings, and they outlive its database. It cannot
+    Without a verifier the password is left alone. A role may change its own password and settings, and they outlive its database. It cannot
     lend itself to another role: that needs ADMIN OPTION since PostgreSQL 15.
     """
     role = database.role

@@ -23,6 +23,8 @@ class DatabaseRecord:
     is_template: bool
     invalid: bool
     """A DROP DATABASE of it was interrupted; it can only be dropped."""
+    entered: bool
+    """Somebody has had a session in it since it was made, or since PostgreSQL lost its counts."""
 
     @property
     def usable_template(self) -> bool:
@@ -34,9 +36,16 @@ def read_catalog(connection: Connection[Any]) -> dict[str, DatabaseRecord]:
     """The databases of slots, templates and workshops by name."""
     return {
         name: DatabaseRecord(
-            name, read_mark(text), is_open, is_template, limit == _HALF_MADE_OR_HALF_DROPPED
+            name,
+            read_mark(text),
+            is_open,
+            is_template,
+            limit == _HALF_MADE_OR_HALF_DROPPED,
+            sessions > 0,
         )
-        for name, text, is_open, is_template, limit in run(connection, plan.list_databases())
+        for name, text, is_open, is_template, limit, sessions in run(
+            connection, plan.list_databases()
+        )
     }
 
 

@@ -55,7 +55,7 @@ def exchange(connection: Connection[Any], wanted: Exchange) -> None:
                 if time.monotonic() > deadline:
                     raise
                 for old, _ in wanted.renames:
-                    run(connection, plan.end_sessions(old))
+                    run(connection, plan.terminate_sessions(old))
     finally:
         if not connection.broken:
             run(connection, plan.allow_connections(name, True))

@@ -12,7 +12,7 @@ from ouroboros.adapters.cluster.sql import run
 from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.reset import Source, Strategy
 from ouroboros.domain.slot import Slot
-from ouroboros.plans.sql import statement
+from ouroboros.plans.sql import Statement, Text, statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,25 @@ def begin(
     return int(rows[0][0])
 
 
+def completion(reset_id: int, details: Mapping[str, Any], spent_ms: float) -> Statement:
+    """Settle a row as completed, as the last statement of the swap; returns its details.
+
+    `spent_ms` is how long the reset took until the swap was sent; PostgreSQL adds the rest.
+    """
+    return statement(
+        "UPDATE preview_db_resets SET reset_status = 'completed',"
+        " reset_completed_at = clock_timestamp(),"
+        " details = details || {}::jsonb || jsonb_build_object('duration_ms', round((extract("
+        "epoch FROM clock_timestamp() - statement_timestamp()) * 1000)::numeric + {}::numeric, 2))"
+        " WHERE id = {}::bigint AND reset_status = 'running' RETURNING details",
+        Text(_json(details)),
+        Text(f"{spent_ms:.3f}"),
+        Text(str(reset_id)),
+    )
+
+
 def complete(connection: Connection[Any], reset_id: int, details: Mapping[str, Any]) -> None:
-    """Settle a row as completed; part of the transaction that swaps the databases."""
+    """Settle a row as completed whose process died after its swap."""
     _settle(connection, reset_id, "completed", details)
 
 
@@ -61,17 +78,6 @@ def fail(connection: Connection[Any], reset_id: int, error: PreviewError) -> Non
     """Settle a row as failed with the error; a row that is settled already stays as it is."""
     document = {**error.details, "message": error.message, "hint": error.hint}
     _settle(connection, reset_id, "failed", {"error": error.code, **document})
-
-
-def add_details(connection: Connection[Any], reset_id: int, details: Mapping[str, Any]) -> None:
-    """Add facts that were learned after the swap."""
-    run(
-        connection,
-        statement(
-            "UPDATE preview_db_resets SET details = details || %s::jsonb WHERE id = %s",
-            params=[_json(details), reset_id],
-        ),
-    )
 
 
 def running(connection: Connection[Any], slot: Slot) -> list[ResetRow]:

@@ -20,10 +20,18 @@ def run(connection: Connection[Any], statement: Statement) -> list[tuple[Any, ..
         return cursor.fetchall() if cursor.description else []
 
 
-def run_all(connection: Connection[Any], *statements: Statement) -> None:
-    """Run statements without parameters in one round trip, hence in one transaction."""
-    if statements:
-        connection.execute(sql.SQL(";\n").join([compose(each) for each in statements]))
+def run_all(connection: Connection[Any], *statements: Statement) -> list[tuple[Any, ...]]:
+    """Run statements without parameters in one round trip, hence in one transaction.
+
+    Returns the rows of the last one, if it has any.
+    """
+    if not statements:
+        return []
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(sql.SQL(";\n").join([compose(each) for each in statements]))
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if cursor.description else []
 
 
 def _quoted(part: Name | Text | Names) -> sql.Composable:

@@ -24,7 +24,6 @@ from ouroboros.adapters.cluster.fingerprints import (
     take_fingerprint,
 )
 from ouroboros.adapters.cluster.loading import load_file
-from ouroboros.adapters.cluster.prepare import make_verifier
 from ouroboros.adapters.cluster.seed_files import SeedFile
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.adapters.cluster.swap import close_and_empty
@@ -154,7 +153,7 @@ class Workshop:
 
     def _assert_loader(self) -> None:
         """Bring the loader back to what it must be: a seed may change its own role."""
-        verifier = make_verifier(self.connection, LOADER, self.access.password(LOADER))
+        verifier = self.access.verifier(LOADER)
         run_all(self.connection, *assert_loader_role(verifier))
 
     def _column_digests(self, tables: list[str]) -> dict[str, str]:

@@ -19,6 +19,8 @@ ControlPool = ConnectionPool[ControlConnection]
 _SESSION = (
     "-c lock_timeout=10s -c idle_in_transaction_session_timeout=15s"
     " -c statement_timeout=60s -c timezone=UTC"
+    # Also how soon a swap's rename counts for the first time again (adapters/cluster/swap.py).
+    " -c client_connection_check_interval=10ms"
 )
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 

@@ -177,6 +177,7 @@ def _pool(document: Document) -> str:
     for key in ("being_made", "to_be_dropped"):
         if document[key]:
             parts.append(f"{key.replace('_', ' ')}: {', '.join(document[key])}")
+    parts += [f"at work: {each['work']} ({each['running_s']} s)" for each in document["at_work"]]
     parts += [f"failed: {each['work']}: {each['message']}" for each in document["failures"]]
     return "\n\n".join(parts)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from ouroboros.adapters.cluster.catalog import read_catalog
 from ouroboros.domain.reset import Source
-from ouroboros.services.databases.standbys import is_ready
+from ouroboros.services.databases.standbys import find_standby
 from ouroboros.services.databases.templates import want
 from ouroboros.services.databases.workbench import Workbench
 
@@ -18,9 +18,7 @@ def check(bench: Workbench, source: Source) -> dict[str, Any]:
         catalog = read_catalog(connection)
         wanted = want(bench, connection, source, catalog)
     standbys = [
-        slot.id
-        for slot in bench.settings.pool
-        if is_ready(catalog.get(slot.database.standby), wanted.name)
+        slot.id for slot in bench.settings.pool if find_standby(catalog, slot.database, wanted.name)
     ]
     return {
         "exists": True,

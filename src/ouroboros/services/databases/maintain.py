@@ -20,7 +20,7 @@ from ouroboros.adapters.cluster.locks import Lock, holding_if_free
 from ouroboros.adapters.cluster.sql import run
 from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.failpoint import failpoint
-from ouroboros.domain.reset import EMPTY
+from ouroboros.domain.reset import EMPTY, PoolOrder
 from ouroboros.domain.slot import Slot, is_retired
 from ouroboros.domain.template import TEMPLATE_PREFIX, Mark
 from ouroboros.plans import databases as plan
@@ -92,10 +92,14 @@ def _units(
     garbage = [record.name for record in catalog.values() if _is_garbage(record)]
     for name in garbage + spent_checkpoints(connection, catalog, bench.settings.keep_releases):
         yield _Unit(f"dropping {name}", partial(_drop, name=name))
-    if bench.settings.pool_depth > 0:
-        for slot, template in _standbys_wanted(bench, connection, catalog):
-            work = partial(_make_standby, bench=bench, slot=slot, template=template)
-            yield _Unit(f"making {slot.database.standby} from {template}", work)
+    for slot, template, name in _standbys_wanted(bench, connection, catalog):
+        work = partial(_make_standby, bench=bench, slot=slot, template=template, name=name)
+        yield _Unit(f"making {name} from {template}", work)
+    for slot in bench.settings.pool:
+        for name in slot.database.standbys[max(bench.settings.pool_depth, 1) :]:
+            if name in catalog:
+                work = partial(_drop_surplus, slot=slot, name=name)
+                yield _Unit(f"dropping {name}", work)
     for record in catalog.values():
         if record.usable_template and record.mark and _unchecked(record.mark):
             yield _Unit(f"checking {record.name}", partial(_check, bench=bench, record=record))
@@ -129,11 +133,11 @@ def _drop(connection: Connection[Any], name: str) -> bool:
 
 def _standbys_wanted(
     bench: Workbench, connection: Connection[Any], catalog: dict[str, DatabaseRecord]
-) -> list[tuple[Slot, str]]:
-    """Which slots lack a standby of the state they will most likely be reset to.
+) -> list[tuple[Slot, str, str]]:
+    """Which slots lack a standby of the state they will most likely be reset to: template, name.
 
     That is the state of their last reset; for a slot that had none, that of the last reset of
-    any slot. Free slots come first, since they are the next to be reset.
+    any slot. Every slot gets its first standby before any gets its second.
     """
     latest = ledger.latest_completed(connection)
     fallback = str(latest.details.get("template", "")) if latest else ""
@@ -145,10 +149,19 @@ def _standbys_wanted(
         known = catalog.get(template)
         if known is None or not known.usable_template:
             continue
-        if not is_ready(catalog.get(slot.database.standby), template):
-            wanted.append((slot, template))
-    leased = _leased(connection)
-    return sorted(wanted, key=lambda pair: (pair[0].id in leased, pair[0].number))
+        for place, name in enumerate(slot.database.standbys[: bench.settings.pool_depth]):
+            if not is_ready(catalog.get(name), template):
+                wanted.append((place, slot, template, name))
+    first = _who_comes_first(bench, connection)
+    wanted.sort(key=lambda each: (each[0], first(each[1]), each[1].number))
+    return [(slot, template, name) for _, slot, template, name in wanted]
+
+
+def _who_comes_first(bench: Workbench, connection: Connection[Any]) -> Callable[[Slot], bool]:
+    """A key by which slots are sorted in the order that is set; the number settles the rest."""
+    order = bench.settings.pool_order
+    leased = _leased(connection) if order is not PoolOrder.NUMBER else set()
+    return lambda slot: (slot.id in leased) is (order is PoolOrder.FREE_FIRST)
 
 
 def _leased(connection: Connection[Any]) -> set[str]:
@@ -156,7 +169,9 @@ def _leased(connection: Connection[Any]) -> set[str]:
     return {row[0] for row in rows}
 
 
-def _make_standby(connection: Connection[Any], bench: Workbench, slot: Slot, template: str) -> bool:
+def _make_standby(
+    connection: Connection[Any], bench: Workbench, slot: Slot, template: str, name: str
+) -> bool:
     with holding_if_free(connection, Lock.SLOT, slot.number) as held:
         if not held:
             return False
@@ -164,10 +179,16 @@ def _make_standby(connection: Connection[Any], bench: Workbench, slot: Slot, tem
         known = catalog.get(template)
         if known is None or known.mark is None:
             return False
-        if is_ready(catalog.get(slot.database.standby), template):
+        if is_ready(catalog.get(name), template):
             return False
-        make_standby(bench, connection, slot, known.mark)
+        make_standby(bench, connection, slot, known.mark, name)
         return True
+
+
+def _drop_surplus(connection: Connection[Any], slot: Slot, name: str) -> bool:
+    """Drop a standby beyond the depth that is set now, unless a reset is about to use it."""
+    with holding_if_free(connection, Lock.SLOT, slot.number) as held:
+        return held and _drop(connection, name)
 
 
 def _unchecked(mark: Mark) -> bool:

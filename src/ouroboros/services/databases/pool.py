@@ -7,10 +7,12 @@ from psycopg import Connection
 
 from ouroboros.adapters.cluster import ledger
 from ouroboros.adapters.cluster.catalog import DatabaseRecord, bytes_of, read_catalog
+from ouroboros.adapters.cluster.sql import run
 from ouroboros.domain.slot import Slot, is_retired
 from ouroboros.domain.template import TEMPLATE_PREFIX, Mark
+from ouroboros.plans import databases as plan
 from ouroboros.plans.postgres_config import LOADER
-from ouroboros.services.databases.standbys import is_ready
+from ouroboros.services.databases.standbys import find_standby
 from ouroboros.services.databases.workbench import Workbench
 
 
@@ -20,6 +22,7 @@ def show_pool(bench: Workbench) -> dict[str, Any]:
         catalog = read_catalog(connection)
         return {
             "pool_depth": bench.settings.pool_depth,
+            "pool_order": str(bench.settings.pool_order),
             "slots": [_slot(connection, slot, catalog) for slot in bench.settings.pool],
             "templates": [
                 _template(connection, record, record.mark)
@@ -29,6 +32,10 @@ def show_pool(bench: Workbench) -> dict[str, Any]:
             "being_made": sorted(
                 name for name in catalog if name.startswith(LOADER) or name.endswith("__mk")
             ),
+            "at_work": [
+                {"work": work, "running_s": running_s}
+                for work, running_s in run(connection, plan.work_in_progress())
+            ],
             "to_be_dropped": sorted(name for name in catalog if is_retired(name)),
             "failures": ledger.recent_failures(connection),
         }
@@ -39,7 +46,9 @@ def _slot(
 ) -> dict[str, Any]:
     live = catalog.get(slot.database.name)
     mark = live.mark if live else None
-    standby = catalog.get(slot.database.standby)
+    ready = find_standby(catalog, slot.database, mark.template) if mark else None
+    name = ready or slot.database.standby
+    standby = catalog.get(name)
     return {
         "slot_id": slot.id,
         "db_name": slot.database.name,
@@ -50,9 +59,10 @@ def _slot(
         "fingerprint": mark.fingerprint if mark else None,
         "reset_id": mark.reset_id if mark else None,
         "standby": {
-            "ready_for_same": bool(mark and is_ready(standby, mark.template)),
+            "ready_for_same": ready is not None,
+            "names": [each for each in slot.database.standbys if each in catalog],
             "source": _source(standby.mark if standby else None),
-            "bytes": bytes_of(connection, slot.database.standby),
+            "bytes": bytes_of(connection, name),
             "age_s": _age_s(standby.mark) if standby and standby.mark else None,
         },
     }

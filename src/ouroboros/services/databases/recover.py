@@ -117,9 +117,10 @@ def _drop_unfinished(
     """Drop clones that never became standbys, and what an interrupted drop left invalid."""
     done = []
     for record in list(catalog.values()):
-        ours = record.name in {slot.database.making, slot.database.standby, slot.database.name}
+        standbys = slot.database.standbys
+        ours = record.name in {slot.database.making, slot.database.name, *standbys}
         unfinished = record.name == slot.database.making
-        unmarked = record.name == slot.database.standby and record.mark is None
+        unmarked = record.name in standbys and record.mark is None
         if ours and (unfinished or unmarked or record.invalid):
             run(connection, plan.drop(record.name))
             del catalog[record.name]

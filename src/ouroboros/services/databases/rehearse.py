@@ -18,10 +18,10 @@ from ouroboros.adapters.cluster.catalog import bytes_of
 from ouroboros.adapters.cluster.fingerprints import reading, take_fingerprint
 from ouroboros.adapters.cluster.locks import Lock, holding
 from ouroboros.adapters.cluster.observation import observing
-from ouroboros.adapters.cluster.prepare import make_verifier
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.domain.command import Command, Finished
 from ouroboros.domain.database_url import DatabaseUrl
+from ouroboros.domain.scram import make_verifier
 from ouroboros.domain.slot import Slot
 from ouroboros.plans import databases as plan
 from ouroboros.plans.postgres_config import OWNER
@@ -154,7 +154,7 @@ def _stage(
                 statement("GRANT {} TO {}", OWNER, REHEARSAL),
             )
         run(connection, plan.clone(template, REHEARSAL, size))
-        verifier = make_verifier(connection, REHEARSAL, password)
+        verifier = make_verifier(password, bench.access.scram_iterations)
         run_all(
             connection,
             statement("ALTER ROLE {} LOGIN PASSWORD {}", REHEARSAL, Text(verifier)),
@@ -163,7 +163,7 @@ def _stage(
             *plan.grant(REHEARSAL, REHEARSAL),
             plan.allow_connections(REHEARSAL, True),
         )
-        yield DatabaseUrl(REHEARSAL, REHEARSAL, password, bench.access.host, bench.access.port)
+        yield bench.access.url(REHEARSAL, REHEARSAL, password)
     finally:
         strike(connection)
 

@@ -7,7 +7,9 @@ has its old database, and from then on the new one.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from psycopg import Connection
@@ -19,7 +21,7 @@ from ouroboros.adapters.cluster.locks import Lock, holding
 from ouroboros.adapters.cluster.sql import run
 from ouroboros.adapters.cluster.swap import (
     Swap,
-    close_and_empty,
+    close,
     require_fence,
     swap_into_place,
 )
@@ -29,7 +31,8 @@ from ouroboros.domain.reset import ResetPath, ResetReport, Source
 from ouroboros.domain.slot import Slot
 from ouroboros.domain.template import Mark
 from ouroboros.plans import databases as plan
-from ouroboros.services.databases.standbys import is_ready, make_standby
+from ouroboros.plans.sql import Statement
+from ouroboros.services.databases.standbys import find_standby, make_standby
 from ouroboros.services.databases.templates import Wanted, ensure, want
 from ouroboros.services.databases.workbench import Workbench, now_text
 
@@ -96,6 +99,7 @@ class _Attempt:
     watch: _Stopwatch
     rebuild: bool
     strict: bool
+    standby: str = ""
 
 
 def _carry_out(bench: Workbench, connection: Connection[Any], attempt: _Attempt) -> ResetReport:
@@ -108,12 +112,15 @@ def _carry_out(bench: Workbench, connection: Connection[Any], attempt: _Attempt)
         path = ResetPath.BUILD
         attempt.watch.lap("build")
     catalog = read_catalog(connection)
-    if not is_ready(catalog.get(slot.database.standby), attempt.wanted.name):
+    standby = find_standby(catalog, slot.database, attempt.wanted.name)
+    if standby is None:
         path = ResetPath.BUILD if path is ResetPath.BUILD else ResetPath.CLONE
+        standby = slot.database.standby
         with bench.own(f"cloning {attempt.wanted.name} for {slot.id}") as own:
-            make_standby(bench, own, slot, attempt.wanted.mark)
+            make_standby(bench, own, slot, attempt.wanted.mark, standby)
         attempt.watch.lap("clone")
     failpoint("reset.standby_ready")
+    attempt = replace(attempt, standby=standby)
     return _swap(bench, connection, attempt, path, catalog.get(slot.database.name))
 
 
@@ -126,56 +133,52 @@ def _swap(
 ) -> ResetReport:
     database = attempt.slot.database
     mark = attempt.wanted.mark
-    watch = attempt.watch
-    verifier = bench.verifier(connection, attempt.slot)
-    ended = 0
-    report: list[ResetReport] = []
-
-    def settle(inside: Connection[Any]) -> None:
-        watch.lap("swap")
-        details = {
-            "path": str(path),
-            "fingerprint": mark.fingerprint,
-            "template": mark.template,
-            "content": mark.content,
-            "sessions_ended": ended,
-            "durations_ms": dict(watch.laps),
-            "duration_ms": watch.total_ms(),
-            "advice": mark.further.get("advice", []),
-            "not_deterministic": mark.further.get("not_deterministic") or [],
-        }
-        ledger.complete(inside, attempt.reset_id, details)
-        made = ResetReport(
-            attempt.reset_id,
-            database.name,
-            attempt.wanted.source,
-            path,
-            mark.fingerprint,
-            watch.total_ms(),
-            details,
-        )
-        report[:] = [made]
-
+    swapped: Mapping[str, Any] = {}
+    swap = Swap(
+        attempt.slot,
+        attempt.standby,
+        attempt.reset_id,
+        attempt.fence,
+        bench.verifier(attempt.slot),
+        _live(mark, attempt.reset_id),
+        partial(_completion, attempt, path),
+    )
     try:
         if old is not None:
-            ended = close_and_empty(connection, database.name)
-            watch.lap("close")
+            close(connection, database.name)
+            attempt.watch.lap("close")
         failpoint("reset.before_rename")
-        swap = Swap(
-            attempt.slot,
-            attempt.reset_id,
-            attempt.fence,
-            verifier,
-            _live(mark, attempt.reset_id),
-            bench.can_check_passwords(connection),
-            settle,
-        )
-        swap_into_place(connection, swap, replaces=old is not None)
+        swapped = swap_into_place(connection, swap, replaces=old is not None)
+        attempt.watch.lap("swap")
     finally:
-        if not report:
+        if not swapped:
             _reopen(connection, database.name, old)
     failpoint("reset.swapped")
-    return report[0]
+    return ResetReport(
+        attempt.reset_id,
+        database.name,
+        attempt.wanted.source,
+        path,
+        mark.fingerprint,
+        attempt.watch.total_ms(),
+        {**swapped, "durations_ms": dict(attempt.watch.laps)},
+    )
+
+
+def _completion(attempt: _Attempt, path: ResetPath, ended: int) -> Statement:
+    """What the row says of a reset that is completed."""
+    mark = attempt.wanted.mark
+    details = {
+        "path": str(path),
+        "fingerprint": mark.fingerprint,
+        "template": mark.template,
+        "content": mark.content,
+        "sessions_ended": ended,
+        "durations_ms": dict(attempt.watch.laps),
+        "advice": mark.further.get("advice", []),
+        "not_deterministic": mark.further.get("not_deterministic") or [],
+    }
+    return ledger.completion(attempt.reset_id, details, attempt.watch.total_ms())
 
 
 def _live(mark: Mark, reset_id: int) -> str:

@@ -109,7 +109,7 @@ def delete_snapshot(bench: Workbench, name: str) -> dict[str, Any]:
         if not templates and path is None:
             raise _not_found(name)
         for record in templates:
-            live = [user for user in _users(record.name, catalog) if not user.endswith("__next")]
+            live = [user for user in _users(record.name, catalog) if "__next" not in user]
             if live:
                 raise Refused(
                     "snapshot_in_use",

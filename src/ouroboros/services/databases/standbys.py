@@ -4,6 +4,7 @@ A clone in the making has a name of its own and is closed. It becomes the standb
 transaction, with its rights and its mark, so a standby is always complete.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from psycopg import Connection
@@ -11,27 +12,43 @@ from psycopg import Connection
 from ouroboros.adapters.cluster.catalog import DatabaseRecord, bytes_of
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.domain.failpoint import failpoint
-from ouroboros.domain.slot import Slot
+from ouroboros.domain.slot import Slot, SlotDatabase
 from ouroboros.domain.template import Mark
 from ouroboros.plans import databases as plan
 from ouroboros.services.databases.workbench import Workbench, now_text
 
 
 def is_ready(record: DatabaseRecord | None, template: str) -> bool:
-    """Whether a database is a complete standby of this template."""
+    """Whether a database is a complete standby of this template, and nobody has been in it.
+
+    Only a superuser could open one. What was opened or entered may have been changed, and is made
+    again instead of being trusted.
+    """
     return (
         record is not None
         and record.mark is not None
         and record.mark.template == template
         and not record.invalid
+        and not record.open
+        and not record.entered
     )
 
 
-def make_standby(bench: Workbench, connection: Connection[Any], slot: Slot, template: Mark) -> None:
+def find_standby(
+    catalog: Mapping[str, DatabaseRecord], database: SlotDatabase, template: str
+) -> str | None:
+    """The name of a standby of this template that is ready; None when there is none."""
+    ready = (name for name in database.standbys if is_ready(catalog.get(name), template))
+    return next(ready, None)
+
+
+def make_standby(
+    bench: Workbench, connection: Connection[Any], slot: Slot, template: Mark, name: str
+) -> None:
     """Clone a template into a slot's standby; the caller holds the slot's lock.
 
-    Whatever stands under the two names is dropped first, so it may be repeated. Raises
-    `disk_full` before anything is touched.
+    `name` is one of the slot's `standbys`. Whatever stands under it is dropped first, so it may be
+    repeated. Raises `disk_full` before anything is touched.
     """
     database = slot.database
     size = bytes_of(connection, template.template)
@@ -40,12 +57,12 @@ def make_standby(bench: Workbench, connection: Connection[Any], slot: Slot, temp
     failpoint("standby.before_clone")
     run(connection, plan.clone(template.template, database.making, size))
     failpoint("standby.cloned")
-    run(connection, plan.drop(database.standby))
+    run(connection, plan.drop(name))
     with connection.transaction():
         run_all(
             connection,
             *plan.grant_to_slot(database.making, database),
             plan.comment(database.making, template.for_clone(now_text()).text()),
-            plan.rename(database.making, database.standby),
+            plan.rename(database.making, name),
         )
     failpoint("standby.renamed")

@@ -20,14 +20,12 @@ from psycopg import Connection
 from ouroboros.adapters.cluster.access import ClusterAccess
 from ouroboros.adapters.cluster.catalog import server_identity
 from ouroboros.adapters.cluster.failures import translated
-from ouroboros.adapters.cluster.prepare import make_verifier
 from ouroboros.adapters.cluster.seed_files import SeedFile, read_file
-from ouroboros.adapters.cluster.sql import run
 from ouroboros.adapters.cluster.workshop import Workshop
 from ouroboros.adapters.control.connection import ControlPool
 from ouroboros.domain.errors import Failed
 from ouroboros.domain.slot import Slot
-from ouroboros.plans.roles import has_password_check
+from ouroboros.plans.databases import AT_WORK
 from ouroboros.ports import CommandRunner
 from ouroboros.settings import Settings
 
@@ -45,7 +43,6 @@ class _Remembered:
     files: dict[Path, tuple[tuple[int, ...], SeedFile]] = field(default_factory=dict)
     verifiers: dict[str, tuple[str, str]] = field(default_factory=dict)
     server: tuple[float, str] | None = None
-    password_check: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,11 @@ class Workbench:
         with (
             translated(doing),
             psycopg.connect(
-                self.access.admin_dsn(), autocommit=True, options=options, connect_timeout=10
+                self.access.admin_dsn(),
+                autocommit=True,
+                options=options,
+                connect_timeout=10,
+                application_name=AT_WORK + doing,
             ) as connection,
         ):
             yield connection
@@ -133,21 +134,13 @@ class Workbench:
             self._remembered.server = known
         return known[1]
 
-    def can_check_passwords(self, connection: Connection[Any]) -> bool:
-        """Whether the control database can tell an unchanged password; looked up once."""
-        known = self._remembered.password_check
-        if known is None:
-            known = bool(run(connection, has_password_check())[0][0])
-            self._remembered.password_check = known
-        return known
-
-    def verifier(self, connection: Connection[Any], slot: Slot) -> str:
+    def verifier(self, slot: Slot) -> str:
         """The SCRAM verifier of a slot's password; made once, since making one takes time."""
         role = slot.database.role
         password = self.access.password(role)
         known = self._remembered.verifiers.get(role)
         if known is None or known[0] != password:
-            known = (password, make_verifier(connection, role, password))
+            known = (password, self.access.verifier(role))
             self._remembered.verifiers[role] = known
         return known[1]
 

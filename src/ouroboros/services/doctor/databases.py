@@ -22,7 +22,7 @@ from ouroboros.domain.slot import Slot
 from ouroboros.plans import examination as ask
 from ouroboros.plans.postgres_config import LOADER
 from ouroboros.plans.rehearsal import REHEARSAL
-from ouroboros.services.databases.standbys import is_ready
+from ouroboros.services.databases.standbys import find_standby
 from ouroboros.services.doctor.cluster import examine_cluster
 from ouroboros.settings import Settings
 
@@ -90,7 +90,7 @@ def _of_slot(
             "clone_left_over", Severity.WARNING, f"{slot.database.making} was not completed", worker
         )
     mark = live.mark if live else None
-    ready = mark is not None and is_ready(catalog.get(slot.database.standby), mark.template)
+    ready = mark is not None and bool(find_standby(catalog, slot.database, mark.template))
     if settings.pool_depth > 0 and mark is not None and mark.source.version and not ready:
         yield Finding(
             "standby_missing",
