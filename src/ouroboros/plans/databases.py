@@ -113,6 +113,16 @@ def list_sessions(name: str) -> Statement:
     )
 
 
+def list_prepared(name: str) -> Statement:
+    """The prepared transactions of a database with their owners; anybody may see them."""
+    return statement("SELECT gid, owner FROM pg_prepared_xacts WHERE database = %s", params=[name])
+
+
+def keep_out(name: str, role: str) -> Statement:
+    """Take the right to connect from everybody but the owner of a database."""
+    return statement("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}", name, role)
+
+
 def terminate_sessions(name: str) -> Statement:
     """Ask every session of a database to end that the admin may end; does not wait for them."""
     return statement(

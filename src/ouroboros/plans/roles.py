@@ -91,8 +91,9 @@ def _make_login(role: str, admin: str) -> list[Statement]:
 def assert_slot_role(database: SlotDatabase, verifier: str | None) -> list[Statement]:
     """Bring a slot's role back to what it must be; part of every reset, in its transaction.
 
-    Without a verifier the password is left alone. A role may change its own password and settings, and they outlive its database. It cannot
-    lend itself to another role: that needs ADMIN OPTION since PostgreSQL 15.
+    Without a verifier the password is left alone. A role may change its own password and settings,
+    and they outlive its database. It cannot lend itself to another role: that needs ADMIN OPTION
+    since PostgreSQL 15.
     """
     role = database.role
     login = statement(f"ALTER ROLE {{}} {_SLOT_LOGIN}", role)

@@ -13,6 +13,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from ouroboros.adapters.cluster.access import ClusterAccess
+from ouroboros.adapters.cluster.prepared import roll_back_prepared
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.domain.errors import Refused
 from ouroboros.domain.failpoint import failpoint
@@ -96,7 +98,7 @@ def _sessions_of(connection: Connection[Any], name: str, deadline: float) -> set
 
 
 def swap_into_place(
-    connection: Connection[Any], swap: Swap, *, replaces: bool
+    connection: Connection[Any], access: ClusterAccess, swap: Swap, *, replaces: bool
 ) -> Mapping[str, Any]:
     """End the old database's sessions, rename it away and the standby into its place, at once.
 
@@ -120,6 +122,8 @@ def swap_into_place(
             if time.monotonic() > deadline:
                 raise
             recount_ms = min(recount_ms * 2, 100)
+            database = swap.slot.database
+            roll_back_prepared(connection, access, database.name, database.role)
 
 
 def _be_patient(connection: Connection[Any], recount_ms: int) -> None:

@@ -24,6 +24,7 @@ from ouroboros.adapters.cluster.fingerprints import (
     take_fingerprint,
 )
 from ouroboros.adapters.cluster.loading import load_file
+from ouroboros.adapters.cluster.prepared import roll_back_prepared
 from ouroboros.adapters.cluster.seed_files import SeedFile
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.adapters.cluster.swap import close_and_empty
@@ -102,6 +103,7 @@ class Workshop:
 
     def clear(self) -> None:
         """Drop what is in the workshop."""
+        roll_back_prepared(self.connection, self.access, LOADER, LOADER)
         for name in (LOADER, _FIRST_BUILD):
             run(self.connection, plan.drop(name))
 

@@ -44,7 +44,7 @@ def recover(bench: Workbench) -> list[str]:
                     done.append(f"dropped {name}, an unfinished build")
         with holding_if_free(connection, Lock.REHEARSAL, 0) as held:
             if held and REHEARSAL in read_catalog(connection):
-                strike(connection)
+                strike(bench, connection)
                 done.append("dropped the clone of an interrupted rehearsal")
         for slot in bench.settings.pool:
             with holding_if_free(connection, Lock.SLOT, slot.number) as held:

@@ -18,6 +18,7 @@ from ouroboros.adapters.cluster.catalog import bytes_of
 from ouroboros.adapters.cluster.fingerprints import reading, take_fingerprint
 from ouroboros.adapters.cluster.locks import Lock, holding
 from ouroboros.adapters.cluster.observation import observing
+from ouroboros.adapters.cluster.prepared import roll_back_prepared
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.domain.command import Command, Finished
 from ouroboros.domain.database_url import DatabaseUrl
@@ -152,6 +153,7 @@ def _stage(
                 connection,
                 statement("CREATE ROLE {}", REHEARSAL),
                 statement("GRANT {} TO {}", OWNER, REHEARSAL),
+                statement("GRANT {} TO {}", REHEARSAL, bench.access.admin),
             )
         run(connection, plan.clone(template, REHEARSAL, size))
         verifier = make_verifier(password, bench.access.scram_iterations)
@@ -165,11 +167,12 @@ def _stage(
         )
         yield bench.access.url(REHEARSAL, REHEARSAL, password)
     finally:
-        strike(connection)
+        strike(bench, connection)
 
 
-def strike(connection: Connection[Any]) -> None:
+def strike(bench: Workbench, connection: Connection[Any]) -> None:
     """Drop the clone of a rehearsal and lock its role out; may be repeated."""
+    roll_back_prepared(connection, bench.access, REHEARSAL, REHEARSAL)
     run(connection, plan.drop(REHEARSAL))
     if run(connection, statement("SELECT 1 FROM pg_roles WHERE rolname = %s", params=[REHEARSAL])):
         run(connection, statement("ALTER ROLE {} NOLOGIN PASSWORD NULL", REHEARSAL))

@@ -148,7 +148,7 @@ def _swap(
             close(connection, database.name)
             attempt.watch.lap("close")
         failpoint("reset.before_rename")
-        swapped = swap_into_place(connection, swap, replaces=old is not None)
+        swapped = swap_into_place(connection, bench.access, swap, replaces=old is not None)
         attempt.watch.lap("swap")
     finally:
         if not swapped:
