@@ -10,10 +10,15 @@ import pytest
 import uvicorn
 from tests.databases.conftest import seed
 
+from ouroboros.adapters.control.answers import AnswerStore
+from ouroboros.adapters.control.audit import AuditLog
+from ouroboros.adapters.control.events import EventReader
+from ouroboros.adapters.control.tokens import TokenStore
 from ouroboros.client import Client
 from ouroboros.entrypoints.cli import db as reset_commands
 from ouroboros.entrypoints.cli import main, states
 from ouroboros.entrypoints.http.app import make_app
+from ouroboros.services.access.tokens import Tokens
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +33,10 @@ def told(shared_world, tmp_path_factory):
         databases=world.databases,
         slots=slots,
         access=world.databases._bench.access,
+        events=EventReader(world.control),
+        tokens=Tokens(TokenStore(world.control)),
+        audit=AuditLog(world.control),
+        answers=AnswerStore(world.control),
     )
     socket = tmp_path_factory.mktemp("api") / "s"
     server = uvicorn.Server(
