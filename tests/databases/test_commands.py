@@ -26,7 +26,9 @@ def told(shared_world, tmp_path_factory):
     """A world whose API answers on a unix socket, and a client of it."""
     world = shared_world
     slots = SimpleNamespace(
-        holder=lambda slot: None, exclusive_work=lambda slot: contextlib.nullcontext()
+        holder=lambda slot: None,
+        exclusive_work=lambda slot: contextlib.nullcontext(),
+        all=list,
     )
     at = SimpleNamespace(
         settings=world.settings,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg import sql
 from tests.databases.conftest import V1, World, seed
 from tests.databases.test_isolation import try_to_enter
 from tests.postgres import PlainRunner, running_cluster
@@ -86,7 +87,7 @@ def prepare(url: str, gid: str, *, as_itself: bool) -> None:
             connection.execute("SET ROLE NONE")
         connection.execute("BEGIN")
         connection.execute("SELECT pg_advisory_xact_lock(7)")
-        connection.execute(f"PREPARE TRANSACTION '{gid}'")
+        connection.execute(sql.SQL("PREPARE TRANSACTION {}").format(gid))
 
 
 @pytest.mark.parametrize("as_itself", [True, False])

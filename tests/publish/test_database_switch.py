@@ -103,6 +103,20 @@ def test_a_migration_of_a_served_preview_keeps_the_state_before(shop):
     assert ask(shop, "/api/notes") == ["first"]
 
 
+def test_a_publish_reports_what_its_migrations_did(shop):
+    rewrite = "ALTER TABLE notes ALTER body TYPE varchar(200) USING left(body, 200)"
+    done = shop.publish({**OLD, "migrations/2.sql": f"{rewrite}; UPDATE notes SET body = 'x'"})
+    found = step(done, "migrate")
+    assert found["report"]["tables_rewritten"] == ["public.notes"]
+    assert found["report"]["rows"]["public.notes"]["updated"] == 1
+    assert found["report"]["rows"]["public.seen"] == {"inserted": 1, "updated": 0, "deleted": 0}
+    assert found["report"]["duration_ms"] > 0
+    document = done.document
+    kept = shop.instance.state_dir / "artifacts" / document["publish_id"] / found["artifact"]
+    assert json.loads(kept.read_text()) == {"slot_id": shop.slot_id, **found["report"]}
+    assert "rewrote public.notes" in (kept.parent / "preview.publish.log").read_text()
+
+
 def test_every_answer_says_which_code_and_which_data_it_comes_from(shop):
     slots = shop.instance.ouroboros("slots").document["slots"]
     own = next(slot for slot in slots if slot["slot_id"] == shop.slot_id)

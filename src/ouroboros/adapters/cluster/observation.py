@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from ouroboros.adapters.cluster.sql import run
 from ouroboros.plans.sql import statement
 
 SAMPLE_S = 0.004
+_ENDS_LIMIT_S = 1.0
 # PostgreSQL manual 13.3.1: from here on a lock blocks writers (and the last one readers, too).
 _STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 _SAMPLE = statement(
@@ -51,6 +53,7 @@ def observing(admin_dsn: str, inside_dsn: str, database: str) -> Iterator[Observ
     stop = threading.Event()
     before = _read(inside_dsn)
     with psycopg.connect(admin_dsn, autocommit=True) as connection:
+        started = run(connection, statement("SELECT clock_timestamp()"))[0][0]
         watcher = threading.Thread(target=_watch, args=(connection, database, seen, stop))
         watcher.start()
         try:
@@ -58,6 +61,7 @@ def observing(admin_dsn: str, inside_dsn: str, database: str) -> Iterator[Observ
         finally:
             stop.set()
             watcher.join()
+        _wait_for_ends(connection, database, started)
     after = _read(inside_dsn)
     names = {**{oid: row[0] for oid, row in before.items()},
              **{oid: row[0] for oid, row in after.items()}}  # fmt: skip
@@ -70,6 +74,17 @@ def observing(admin_dsn: str, inside_dsn: str, database: str) -> Iterator[Observ
         row[0] for oid, row in after.items() if oid in before and before[oid][1] != row[1]
     )
     observed.rows = _rows_touched(before, after)
+
+
+def _wait_for_ends(connection: Connection[Any], database: str, since: datetime) -> None:
+    """Give the sessions of the command the time to end, which is when they report their counts."""
+    ours = statement(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND backend_start >= %s LIMIT 1",
+        params=[database, since],
+    )
+    deadline = time.monotonic() + _ENDS_LIMIT_S
+    while run(connection, ours) and time.monotonic() < deadline:
+        time.sleep(SAMPLE_S)
 
 
 def _watch(

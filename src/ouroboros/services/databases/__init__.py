@@ -3,11 +3,13 @@
 Each use case is a module that reads top to bottom; this one only says what there is.
 """
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from ouroboros.adapters.cluster.access import ClusterAccess
 from ouroboros.adapters.cluster.binaries import find_binaries
+from ouroboros.adapters.cluster.observation import Observed
 from ouroboros.adapters.control.connection import ControlPool
 from ouroboros.domain.command import Command
 from ouroboros.domain.database_url import DatabaseUrl
@@ -132,6 +134,10 @@ class SlotDatabases:
     def undo_exchange(self, slot: Slot, fence: int, number: int) -> bool:
         """Take an exchange back; see `checkpoints.undo_exchange`."""
         return checkpoints.undo_exchange(self._bench, slot, fence, number)
+
+    def observing(self, slot: Slot) -> AbstractContextManager[Observed]:
+        """Observe what a block does to a slot's database: locks, rewrites, rows."""
+        return rehearse.observed_slot(self._bench, slot)
 
     def pool(self) -> dict[str, Any]:
         """Slots, standbys, templates and background work as they stand; see `pool.show_pool`."""

@@ -15,9 +15,10 @@ import psycopg
 from psycopg import Connection
 
 from ouroboros.adapters.cluster.catalog import bytes_of
+from ouroboros.adapters.cluster.failures import translated
 from ouroboros.adapters.cluster.fingerprints import reading, take_fingerprint
 from ouroboros.adapters.cluster.locks import Lock, holding
-from ouroboros.adapters.cluster.observation import observing
+from ouroboros.adapters.cluster.observation import Observed, observing
 from ouroboros.adapters.cluster.prepared import roll_back_prepared
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.domain.command import Command, Finished
@@ -54,6 +55,15 @@ def rehearse(bench: Workbench, slot: Slot, command: Command) -> dict[str, Any]:
         with _stage(bench, connection, promise.template, size) as url:
             stage = _Stage(bench, url, _aimed_at(command, bench.access.slot_url(slot), url))
             return {"slot_id": slot.id, "template": promise.template, **stage.play()}
+
+
+@contextmanager
+def observed_slot(bench: Workbench, slot: Slot) -> Iterator[Observed]:
+    """Observe what a block does to a slot's own database; complete when the block has ended."""
+    name = slot.database.name
+    url = bench.access.slot_url(slot).text()
+    with translated(f"observing {name}"), observing(bench.access.admin_dsn(), url, name) as seen:
+        yield seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Used by a publish and by `preview-slot-migrate.sh`; both refuse any other target
 of the branch runs.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -51,10 +52,28 @@ def migrate_slot(work: Work) -> dict[str, Any]:
         failpoint("migrate.held")
         found |= _keep_state(work)
         work.log.line(f"database {slot.database.name} as {slot.database.role}")
-        work.run(command, "migration_failed")
+        found |= _run_observed(work, command)
         failpoint("migrate.ran")
         work.backends.databases.note_migrations(slot, work.publish.fence, migrations)
     return {"migrated": True, "migrations": migrations, "db_name": slot.database.name, **found}
+
+
+def _run_observed(work: Work, command: Command) -> dict[str, Any]:
+    """Run the migrations and report what they did: an artifact, and in short in the log.
+
+    A rehearsal says more (`ouroboros db migrate --rehearse`), but takes longer than a publish may.
+    """
+    slot = work.publish.slot
+    with work.backends.databases.observing(slot) as observed:
+        finished = work.run(command, "migration_failed")
+    report = {"duration_ms": round(finished.duration_s * 1000, 1), **observed.document()}
+    name = f"migrate.{slot.id}.json"
+    work.log.write(name, json.dumps({"slot_id": slot.id, **report}, indent=2))
+    for lock in report["locks"]:
+        work.log.line(f"locked {lock['table']} ({lock['mode']}) for {lock['held_ms']} ms")
+    for table in report["tables_rewritten"]:
+        work.log.line(f"rewrote {table}")
+    return {"report": report, "artifact": name}
 
 
 def undo_migrate(work: Work) -> None:

@@ -211,9 +211,7 @@ def _note(work: Work, text: str) -> None:
 
 
 def _record_artifacts(work: Work, step: Step) -> None:
-    names = [f"{step.name}.log", PUBLISH_LOG]
-    if step.name is StepName.SMOKE:
-        names.append(f"smoke.{work.publish.slot.id}.json")
+    names = [f"{step.name}.log", PUBLISH_LOG, f"{step.name}.{work.publish.slot.id}.json"]
     for name in names:
         with suppress(FileNotFoundError):
             work.store.record_artifact(work.publish, work.log.artifact(name))
