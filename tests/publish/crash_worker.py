@@ -13,11 +13,12 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
 from ouroboros.bootstrap import compose
+from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.failpoint import FailpointReached, armed
 from ouroboros.domain.publish import PublishState
 from ouroboros.entrypoints.worker import Worker, only_worker
@@ -94,9 +95,11 @@ def stop_at_the_end(at, worker: Worker, publish_id: str) -> None:
         busy = any(thread.name == publish_id for thread in threading.enumerate())
         return recorded.is_final and not busy
 
-    while not is_done():
+    while True:
+        with suppress(PreviewError):  # PostgreSQL is away; the worker waits for it, too
+            if is_done():
+                return worker.stop()
         time.sleep(0.02)
-    worker.stop()
 
 
 def leave_at_once(found: threading.ExceptHookArgs) -> None:

@@ -105,6 +105,7 @@ class CrashWorld:
     slot: Slot
     house_pid: int
     repository: Any = field(init=False)
+    run_id: str = RUN
     live: str = ""
     ledgers: dict[str, set[str]] = field(default_factory=dict)
     """The migrations that a release's database had seen, by its publish."""
@@ -115,7 +116,17 @@ class CrashWorld:
     def allocate(self) -> None:
         self.at.leases.register()
         self.at.databases.recover()
-        self.at.allocator.allocate(RUN, "main", choose_source("seed", "v1", None))
+        self.enter(RUN)
+
+    def enter(self, run_id: str) -> None:
+        """Give the slot to a run, which erases what the one before left."""
+        self.at.allocator.allocate(run_id, "main", choose_source("seed", "v1", None))
+        self.run_id, self.live, self.ledgers = run_id, "", {}
+
+    def let_expire(self) -> None:
+        """Move the lease's end into the past: tests do not sleep for time."""
+        with psycopg.connect(self.at.access.control_dsn(), autocommit=True) as db:
+            db.execute("UPDATE slots SET expires_at = clock_timestamp() - interval '1 second'")
 
     def queue_rollback(self) -> str:
         """Queue going back, or forward again, to the newest kept release that is not live."""
@@ -142,7 +153,7 @@ class CrashWorld:
                 f"INSERT INTO ledger VALUES ('{marker}') ON CONFLICT DO NOTHING;\n",
             },
         )
-        publish_id = self.at.publishes.queue(RUN, str(self.repository.path), "work")
+        publish_id = self.at.publishes.queue(self.run_id, str(self.repository.path), "work")
         self.ledgers[publish_id] = {*self.ledgers.get(self.live, ()), marker}
         return publish_id
 
@@ -182,9 +193,18 @@ class CrashWorld:
         self.require_whole(self.live)
 
     def end_lease(self) -> None:
-        self.at.keeper.release(self.slot, RUN)
+        self.at.keeper.release(self.slot, self.run_id)
         until(lambda: not self.strays(), f"processes are left: {self.strays()}")
         assert self.at.runtime.status(self.slot).state == "stopped"
+
+    def require_untouched(self) -> None:
+        """The slot is as its run found it: nothing is served, nothing runs, nothing is migrated."""
+        assert self.at.slots.get(self.slot)["run_id"] == self.run_id
+        assert self.at.web_roots.live_release(self.slot) is None
+        assert self.at.runtime.status(self.slot).state == "stopped"
+        until(lambda: not self.strays(), f"processes are left: {self.strays()}")
+        with psycopg.connect(self.at.databases.url(self.slot).text()) as db:
+            assert db.execute("SELECT to_regclass('ledger')").fetchone() == (None,)
 
     def require_whole(self, publish_id: str) -> None:
         """This publish is served by everyone who could serve another, and nothing is left over."""

@@ -24,7 +24,7 @@ from ouroboros.domain.errors import Refused
 from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.slot import Slot
 
-_BUSY_AFTER_S = 10.0
+_BUSY_AFTER_S = 5.0
 _POLL_S = 0.005
 _DIGITS = 20
 _OF_THE_DATA = ("database_fingerprint",)

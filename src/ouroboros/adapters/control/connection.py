@@ -1,7 +1,8 @@
 """Connections to the control plane: a pool whose sessions cannot hold a lock for ever.
 
 A worker that is stopped inside a transaction would block every claimant, so each session has
-limits (FACTS: `idle_in_transaction_session_timeout`, `lock_timeout` far below the lease's TTL).
+limits far below the lease's TTL. Its transaction is ended before those who wait for its locks give
+up (`idle_in_transaction_session_timeout` below `lock_timeout`), so they get through.
 """
 
 from collections.abc import Iterator
@@ -17,12 +18,18 @@ ControlConnection = psycopg.Connection[DictRow]
 ControlPool = ConnectionPool[ControlConnection]
 
 _SESSION = (
-    "-c lock_timeout=10s -c idle_in_transaction_session_timeout=15s"
+    "-c lock_timeout=10s -c idle_in_transaction_session_timeout=8s"
     " -c statement_timeout=60s -c timezone=UTC"
     # Also how soon a swap's rename counts for the first time again (adapters/cluster/swap.py).
     " -c client_connection_check_interval=10ms"
 )
-_GONE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+_GONE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # The session of a process that was stopped within a transaction; an InternalError to psycopg.
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+)
 
 
 def open_pool(dsn: str, application_name: str, max_size: int = 16) -> ControlPool:
