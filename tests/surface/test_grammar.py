@@ -12,7 +12,7 @@ from ouroboros.entrypoints.surface.framing import ChunkedBody
 from ouroboros.entrypoints.surface.head import Grammar
 from ouroboros.entrypoints.surface.limits import Limits
 from ouroboros.entrypoints.surface.refusal import Refusal
-from ouroboros.entrypoints.surface.request import Request
+from ouroboros.entrypoints.surface.request import Request, passed_on
 from ouroboros.entrypoints.surface.rules import compile_path, read_redirects
 from ouroboros.entrypoints.surface.static import plain_path, read_codings, read_ranges
 
@@ -172,6 +172,43 @@ def test_a_repeated_head_is_read_as_it_was_the_first_time(head):
         except Refusal as refusal:
             outcomes.add(refusal.code)
     assert len(outcomes) == 1
+
+
+def meaning(grammar: Grammar, head: bytes) -> object:
+    """All that the rest of the surface acts on."""
+    try:
+        request = grammar.read(head)
+    except Refusal as refusal:
+        return refusal.code
+    fields = request.fields
+    return (
+        ours(request), request.http11, passed_on(request), fields.keep_alive, fields.length,
+        fields.upgrade, fields.is_plain, fields.is_simple, fields.is_conditional,
+        fields.expect_continue, fields.expect_commit, fields.codings, fields.navigation,
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(heads(), min_size=2, max_size=5), st.randoms())
+def test_what_is_remembered_of_other_heads_changes_nothing(some, rng):
+    grammar = Grammar(Limits(memo_entries=4), HOSTS)
+    for head in rng.choices(some, k=8):
+        # Twice, so that its lines are kept, and lines of several heads mixed into one.
+        for _ in range(2):
+            assert meaning(grammar, head) == meaning(Grammar(Limits(), HOSTS), head)
+        lines = [line for other in some for line in other.split(b"\r\n")[1:-2]]
+        mixed = b"\r\n".join([b"GET / HTTP/1.1", *rng.sample(lines, len(lines)), b"", b""])
+        assert meaning(grammar, mixed) == meaning(Grammar(Limits(), HOSTS), mixed)
+
+
+def test_what_connection_names_is_dropped_also_from_lines_that_are_known():
+    grammar = Grammar(Limits(), HOSTS)
+    plain = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\nX-B: 2\r\n\r\n"
+    named = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: x-a\r\nX-A: 1\r\nX-B: 2\r\n\r\n"
+    for _ in range(3):
+        assert passed_on(grammar.read(plain)) == plain[:-2]
+        kept = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-B: 2\r\n"
+        assert passed_on(grammar.read(named)) == kept
 
 
 def test_the_memo_does_not_carry_a_version_over():
