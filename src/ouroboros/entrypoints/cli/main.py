@@ -34,6 +34,7 @@ def make_app() -> "typer.Typer":
         backend,
         doctor,
         host,
+        init,
         lease,
         local,
         look,
@@ -44,7 +45,7 @@ def make_app() -> "typer.Typer":
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (local, lease, publish, look, host, doctor):
+    for module in (local, lease, publish, look, host, doctor, init):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")
