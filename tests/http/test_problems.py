@@ -1,6 +1,11 @@
 """Failures are told in one form, whoever refuses."""
 
+import re
+
 import pytest
+
+from ouroboros.domain.errors import BadInput
+from ouroboros.domain.identifiers import parse_run_id
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,22 @@ def test_the_description_is_openapi_3_1_and_says_how_it_fails(served):
     problem = described["components"]["schemas"]["Problem"]
     assert {"type", "status", "detail", "error", "hint"} <= set(problem["properties"])
     assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+def test_what_the_description_says_of_names_is_what_is_read(served):
+    with served.tcp() as api:
+        described = api.get("/openapi.json").json()
+    run_id = described["components"]["schemas"]["PublishRequest"]["properties"]["run_id"]
+    for text in ("a", "a" * 64, "A-1", "-a", "", "a" * 65, "a_b", "a\n"):
+        fits = re.search(run_id["pattern"].replace("$", r"\Z"), text) is not None
+        try:
+            parse_run_id(text)
+        except BadInput:
+            assert not fits, text
+        else:
+            assert fits, text
+    releases = described["paths"]["/api/slots/{slot}/releases"]["get"]["parameters"][0]
+    assert releases["schema"]["enum"] == [slot.id for slot in served.at.settings.pool]
 
 
 def test_every_body_has_an_example(served):

@@ -51,6 +51,14 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
 }
 """A body for each request, by the name of its schema."""
 
+_PATTERNS = {
+    "run_id": "^[A-Za-z0-9][A-Za-z0-9-]{0,63}$",
+    "seed_version": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+    "snapshot_version": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+    "ref": "^[A-Za-z0-9_][A-Za-z0-9_+-]{0,99}$",
+}
+"""What these members must look like; `domain/identifiers.py` decides (a `ref` may hold more)."""
+
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -67,6 +75,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, summary=app.summary, routes=app.routes
         )
         _complete(found)
+        _name_slots(found, [slot.id for slot in app.state.installation.settings.pool])
         app.openapi_schema = found
     return app.openapi_schema
 
@@ -76,6 +85,10 @@ def _complete(document: dict[str, Any]) -> None:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Problem"] = _PROBLEM
+    for schema in schemas.values():
+        for name, pattern in _PATTERNS.items():
+            if name in schema.get("properties", {}):
+                _narrow(schema["properties"][name], pattern)
     for name, example in _EXAMPLES.items():
         if name in schemas:
             schemas[name]["examples"] = [example]
@@ -87,6 +100,22 @@ def _complete(document: dict[str, Any]) -> None:
     for methods in document["paths"].values():
         for method, route in methods.items():
             _complete_route(method, route)
+
+
+def _narrow(wanted: dict[str, Any], pattern: str) -> None:
+    """Say what a text must look like, also where it may be left out."""
+    for each in wanted.get("anyOf", [wanted]):
+        if each.get("type") == "string":
+            each["pattern"] = pattern
+
+
+def _name_slots(document: dict[str, Any], ids: list[str]) -> None:
+    """Say which slots there are."""
+    for methods in document["paths"].values():
+        for route in methods.values():
+            for parameter in route.get("parameters", []):
+                if parameter["name"] == "slot" and parameter["in"] == "path":
+                    parameter["schema"]["enum"] = ids
 
 
 def _complete_route(method: str, route: dict[str, Any]) -> None:
