@@ -15,7 +15,8 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
+
+import psycopg
 
 from ouroboros.bootstrap import compose
 from ouroboros.domain.errors import PreviewError
@@ -52,7 +53,6 @@ def live(order: dict, points: list[str]) -> None:
     """Be the worker until the publish has ended; never returns."""
     status = 1
     try:
-        threading.excepthook = leave_at_once
         at = compose(read_settings(os.environ), os.environ, "ouroboros-worker")
         worker = Worker(at)
         with ExitStack() as stack:
@@ -96,17 +96,10 @@ def stop_at_the_end(at, worker: Worker, publish_id: str) -> None:
         return recorded.is_final and not busy
 
     while True:
-        with suppress(PreviewError):  # PostgreSQL is away; the worker waits for it, too
+        with suppress(PreviewError, psycopg.Error):  # away; the worker waits for it, too
             if is_done():
                 return worker.stop()
         time.sleep(0.02)
-
-
-def leave_at_once(found: threading.ExceptHookArgs) -> None:
-    trace: TracebackType | None = found.exc_traceback
-    sys.excepthook(found.exc_type, found.exc_value or found.exc_type(), trace)
-    sys.stderr.flush()
-    os._exit(3)
 
 
 if __name__ == "__main__":
