@@ -1,0 +1,114 @@
+"""Publishes while PostgreSQL keeps going away: each one ends, and as if nothing had been."""
+
+import contextlib
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from tests.publish.crash_world import CrashWorld, crash_world
+
+from ouroboros.adapters.guard import list_descendants, send_signal
+from ouroboros.domain.errors import PreviewError
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[CrashWorld]:
+    with crash_world() as made:
+        made.allocate()
+        yield made
+        patiently(made.end_lease)
+
+
+class Outages:
+    """Stops PostgreSQL as a whole for a while, or kills it, again and again."""
+
+    def __init__(self, world: CrashWorld, every_s: tuple[float, float], for_s: float) -> None:
+        self._world = world
+        self._every_s = every_s
+        self._for_s = for_s
+        self._end = threading.Event()
+        self._random = random.Random(1)
+        self._thread = threading.Thread(target=self._disturb)
+        self.stopped = self.killed = 0
+
+    def __enter__(self) -> "Outages":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _disturb(self) -> None:
+        while not self._end.is_set():
+            with contextlib.suppress(PreviewError):
+                self._world.at.slots.queue()
+                # It answers; let it work for a while.
+                self._end.wait(self._random.uniform(*self._every_s))
+            postmaster = self._postmaster()
+            if self._end.is_set() or postmaster is None:
+                continue
+            if self._random.random() < 0.5:
+                self._stop_for_a_while(postmaster)
+            else:
+                send_signal(postmaster, signal.SIGKILL)
+                self.killed += 1
+
+    def _postmaster(self) -> Any:
+        """PostgreSQL's first process: the parent of all others of it."""
+        data_dir = self._world.at.settings.state_dir / "postgres"
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((data_dir / "postmaster.pid").read_text().splitlines()[0])
+            found = [e for e in list_descendants(self._world.house_pid) if e.pid == pid]
+            return found[0] if found else None
+        return None
+
+    def _stop_for_a_while(self, postmaster: Any) -> None:
+        everyone = [postmaster, *list_descendants(postmaster.pid)]
+        for entry in everyone:
+            send_signal(entry, signal.SIGSTOP)
+        self._end.wait(self._random.uniform(0, self._for_s))
+        for entry in everyone:
+            send_signal(entry, signal.SIGCONT)
+        self.stopped += 1
+
+
+def patiently(act: Callable[[], Any], limit_s: float = 120.0) -> Any:
+    """Do it again until PostgreSQL lets it be done."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        try:
+            return act()
+        except (PreviewError, psycopg.OperationalError) as error:
+            # Unreachable or busy, and nothing else.
+            assert getattr(error, "exit_code", 3) == 3, error
+            assert time.monotonic() < deadline, error
+            time.sleep(0.1)
+
+
+def publish_through(world: CrashWorld, count: int, outages: Outages) -> None:
+    with outages:
+        for _ in range(count):
+            publish_id = patiently(world.queue_publish)
+            assert world.workers.order(publish=publish_id, arm={}) == "ended 0"
+            found = patiently(lambda: world.at.publishes.get(publish_id))  # noqa: B023
+            assert found["state"] == "ready", found
+            world.live = publish_id
+    print(f"{count} publishes, PostgreSQL stopped {outages.stopped}×, killed {outages.killed}×")
+    assert outages.stopped + outages.killed > 0
+    patiently(lambda: world.require_whole(world.live))
+
+
+def test_publishes_end_well_while_postgresql_comes_and_goes(world):
+    publish_through(world, 3, Outages(world, (1.5, 4.0), 1.5))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(2 * 3600)
+def test_two_hundred_publishes_end_well_while_postgresql_comes_and_goes(world):
+    publish_through(world, 200, Outages(world, (5.0, 20.0), 5.0))
