@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -241,6 +242,7 @@ def test_commands_run_side_by_side_and_leave_no_descriptor() -> None:
 
 
 KILLED_STARTER = """
+import subprocess
 import sys
 from pathlib import Path
 from ouroboros.adapters.command_runner import ProcessRunner
@@ -267,3 +269,26 @@ def test_when_the_starter_is_killed_nothing_of_its_command_is_left(tmp_path: Pat
         time.sleep(0.01)
     assert list_marked("starter") == []
     assert not is_alive(daemon)
+
+
+ORPHANS = """
+import os, sys
+from pathlib import Path
+from ouroboros.adapters.command_runner import ProcessRunner
+from ouroboros.adapters.guard import list_processes, set_child_subreaper
+from ouroboros.domain.command import Command
+
+set_child_subreaper()
+for _ in range(5):
+    ProcessRunner().run(Command((sys.executable, "-c", sys.argv[1]), Path("/"), dict(os.environ)))
+print(len([entry for entry in list_processes() if entry.parent == os.getpid()]))
+"""
+
+
+def test_a_guard_leaves_no_dead_children_to_whoever_started_it() -> None:
+    """The supervisor is a subreaper and would keep each of them as a zombie for ever."""
+    forks = "import os, time\nfor _ in range(30):\n    if os.fork() == 0: time.sleep(600)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANS, forks], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0\n"

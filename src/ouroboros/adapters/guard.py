@@ -271,6 +271,7 @@ class _Guard:
             self._reap()
             found = list_descendants(os.getpid())
             if not found or time.monotonic() > give_up_at:
+                self._reap()  # who died since the last time; nobody else would
                 self._exited = True
                 return [entry.pid for entry in found]
             for number in (signal.SIGSTOP, signal.SIGKILL):
