@@ -36,6 +36,7 @@ from ouroboros.services.backends import Backends
 from ouroboros.services.databases import SlotDatabases
 from ouroboros.services.doctor import Doctor
 from ouroboros.services.doctor.databases import examine_databases
+from ouroboros.services.doctor.host import examine_host
 from ouroboros.services.host import Host
 from ouroboros.services.leasing.allocate import Allocator
 from ouroboros.services.leasing.evict import Evictor
@@ -145,7 +146,12 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         host=Host(settings, slots, backends),
         collector=Collector(releases, layout, settings, web_roots),
         rollback=Rollback(releases, slots, layout),
-        doctor=Doctor({"databases": examine_databases(control, access, settings)}),
+        doctor=Doctor(
+            {
+                "databases": examine_databases(control, access, settings),
+                "host": examine_host(control, settings),
+            }
+        ),
     )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 BOOT = Path(__file__).with_name("boot.sh")
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_MEMORY_MIB = 4096
+_MEMORY_MIB = 3072
 _BOOT_LIMIT_S = 60.0
 
 

@@ -15,6 +15,7 @@ _AS_ROOT = {"User": "root", "Group": "root", "PrivateUsers": "no"}
 _OVERRIDES_MODES = {"CapabilityBoundingSet": "CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH"}
 _AS_OURS = {"User": "ouroboros", "Group": "ouroboros", "PrivateUsers": "no"}
 _AS_NEIGHBOUR = {"User": "ouroboros-preview2", "Group": "ouroboros-preview2", "PrivateUsers": "no"}
+_SHARED_TMP = {"PrivateTmp": "no", "TemporaryFileSystem": ""}
 _MAY_WRITE = {"ProtectSystem": "no"}
 
 
@@ -109,7 +110,7 @@ PROBES = (
     Probe("reads-password-hashes", read("/etc/shadow"), {**_AS_ROOT, **_OVERRIDES_MODES}),
     Probe("reads-homes-of-people", read("/root"), {"ProtectHome": "no", **_AS_ROOT}),
     Probe("reads-logs-of-the-host", read("/var/log/left-by-another"), {"InaccessiblePaths": ""}),
-    Probe("reads-tmp-of-others", read("/tmp/left-by-another"), {"PrivateTmp": "no"}),
+    Probe("reads-tmp-of-others", read("/tmp/left-by-another"), _SHARED_TMP),
     Probe("writes-its-own-release", write("SOURCE"), {**_MAY_WRITE, **_AS_OURS}),
     Probe("writes-what-is-served", write(f"{ROOT}/web/preview-1"), {**_MAY_WRITE, **_AS_OURS}),
     Probe(

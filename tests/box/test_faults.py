@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from tests.box.applications import FILES
 from tests.box.host import HOME, Host
 from tests.box.machine import wait_until
@@ -55,6 +56,7 @@ def test_everything_comes_back_with_the_boot_target(previews, postgres):
     assert json.loads(previews.get(1, "/api/who")[1])["version"] == "one"
 
 
+@pytest.mark.soak
 def test_an_upgrade_keeps_previews_running_and_can_be_taken_back(previews):
     machine = previews.machine
     backend = "ouroboros-backend@preview1.service"
@@ -79,6 +81,7 @@ def test_an_upgrade_keeps_previews_running_and_can_be_taken_back(previews):
     assert machine.properties(backend, "MainPID")["MainPID"] == pid
 
 
+@pytest.mark.soak
 def test_a_build_that_fills_the_disk_is_ended_before_it_is_full(previews):
     done = previews.publish(2, {**FILES, "build.py": FILL_THE_DISK})
     assert done["failure"]["error"] == "disk_full", done["failure"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.box.applications import FILES
+from tests.box.applications import FILES, PORT_FILES
 from tests.box.host import Host
 from tests.box.machine import wait_until
 
@@ -32,6 +32,7 @@ def loaded(previews: Host) -> Iterator[Host]:
     assert previews.publish(3, FILES)["status"] == 0
     yield previews
     previews.ouroboros("backend", "restart", "--slot", "preview-1")
+    assert previews.publish(3, PORT_FILES)["status"] == 0
 
 
 def load(host: Host, seconds: float, *slots: int, clients: int = 4) -> dict[str, object]:
@@ -68,7 +69,13 @@ def flood(host: Host, what: str, seconds: float) -> dict[str, object]:
     return facts
 
 
-@pytest.mark.parametrize("what", FLOODS)
+@pytest.mark.parametrize(
+    "what",
+    [
+        each if each == "processes" else pytest.param(each, marks=pytest.mark.soak)
+        for each in FLOODS
+    ],
+)
 def test_a_flood_in_one_slot_costs_the_others_no_request(loaded, what, record_property):
     facts = flood(loaded, what, 4)
     record_property(what, json.dumps(facts))

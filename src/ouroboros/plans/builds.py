@@ -46,7 +46,7 @@ def build_properties(
     return [
         f"User={slot.os_user}",
         f"Group={slot.os_user}",
-        "Slice=ouroboros-slots.slice",
+        "Slice=ouroboros.slice",
         f"EnvironmentFile={environment_file}",
         *(f"ReadWritePaths=-{path}" for path in writable),
         f"MemoryMax={limits.memory_bytes}",

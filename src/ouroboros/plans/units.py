@@ -94,7 +94,7 @@ def render_units() -> dict[str, str]:
     """Every unit by its file name, but for those that belong to one slot."""
     return {
         "ouroboros.target": _TARGET,
-        "ouroboros-slots.slice": _SLICE,
+        "ouroboros.slice": _SLICE,
         "ouroboros-steward.socket": _STEWARD_SOCKET,
         "ouroboros-steward.service": _STEWARD,
         "ouroboros-prepare.service": _PREPARE,
@@ -321,7 +321,7 @@ TimeoutStopSec=10
 KillMode=mixed
 User=ouroboros-%i
 Group=ouroboros-%i
-Slice=ouroboros-slots.slice
+Slice=ouroboros.slice
 # Command, directory and environment of the release; the steward writes it before each start.
 EnvironmentFile={STEWARD_DIR}/{kind}-%i.env
 ExecStart=/usr/bin/python3 -IS {_SOURCES}/adapters/launchers/unit.py

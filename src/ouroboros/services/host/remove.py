@@ -55,8 +55,7 @@ def _units(pool: SlotPool) -> list[str]:
     upkeep = [f"ouroboros-{name}.service" for name in ("reap", "collect", "audit", "prepare")]
     ours = [unit for unit in host.wanted_units(pool) if "steward" not in unit]
     steward = [unit for unit in host.wanted_units(pool) if "steward" in unit]
-    slices = ["ouroboros-slots.slice", "ouroboros.slice"]
-    return [*reversed(ours), *upkeep, *of_slots, *steward, *slices]
+    return [*reversed(ours), *upkeep, *of_slots, *steward, "ouroboros.slice"]
 
 
 def _system_files(pool: SlotPool) -> list[Path]:
