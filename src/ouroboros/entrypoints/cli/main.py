@@ -31,6 +31,7 @@ def make_app() -> "typer.Typer":
 
     from ouroboros.entrypoints.cli import (
         access,
+        agents,
         backend,
         doctor,
         host,
@@ -45,7 +46,7 @@ def make_app() -> "typer.Typer":
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (local, lease, publish, look, host, doctor, init):
+    for module in (local, lease, publish, look, host, doctor, init, agents):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")
