@@ -5,6 +5,7 @@ followed at any depth, and the copy happens after the build has ended, so nothin
 output can be carried into the web root (FACTS: copytree copied the target of a symlink).
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,9 +20,12 @@ from ouroboros.domain.errors import BadInput, Failed
 RELEASE_FILE = "release.json"
 
 
-def copy_built_files(root: Path, relative: str, target: Path) -> tuple[int, int]:
+def copy_built_files(
+    root: Path, relative: str, target: Path, *, executable: bool = False
+) -> tuple[int, int]:
     """Copy a build's output, `relative` below `root`; returns the number of files and bytes.
 
+    With `executable` what its owner may execute stays so; nothing else of the modes is kept.
     Raises `unsafe_build_output` naming the first path that is no regular file or directory, and
     `build_output_missing`. An older `target` is replaced.
     """
@@ -42,7 +46,8 @@ def copy_built_files(root: Path, relative: str, target: Path) -> tuple[int, int]
             inside = target / directory
             inside.mkdir(exist_ok=True)
             for name in names:
-                size += _copy_file(Path(directory) / name, name, descriptor, inside / name)
+                shown = Path(directory) / name
+                size += _copy_file(shown, name, descriptor, inside / name, executable)
                 files += 1
     finally:
         os.close(top)
@@ -68,6 +73,23 @@ def open_directory_below(root: Path, relative: str) -> int:
             os.close(descriptor)
         descriptor = inside
     return descriptor
+
+
+def digest_files(root: Path) -> dict[str, str]:
+    """The SHA-256 of every regular file below a directory, by relative path; links are skipped."""
+    found = {}
+    for directory, _, names, descriptor in os.fwalk(root, follow_symlinks=False):
+        for name in names:
+            try:
+                number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK,
+                                 dir_fd=descriptor)  # fmt: skip
+            except OSError:
+                continue
+            with os.fdopen(number, "rb") as file:
+                if stat.S_ISREG(os.fstat(number).st_mode):
+                    relative = (Path(directory) / name).relative_to(root).as_posix()
+                    found[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+    return dict(sorted(found.items()))
 
 
 def write_release(release: Path, document: Mapping[str, Any]) -> None:
@@ -114,7 +136,7 @@ def _refuse_linked_directories(directory: str, descriptor: int) -> None:
                 raise _unsafe(Path(directory) / entry.name, "is a link or special file")
 
 
-def _copy_file(shown: Path, name: str, descriptor: int, target: Path) -> int:
+def _copy_file(shown: Path, name: str, descriptor: int, target: Path, executable: bool) -> int:
     try:
         source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
     except OSError as error:
@@ -127,6 +149,8 @@ def _copy_file(shown: Path, name: str, descriptor: int, target: Path) -> int:
             raise _unsafe(shown, "has a second hard link")
         with target.open("xb") as writing:
             shutil.copyfileobj(reading, writing, 1 << 20)
+            if executable and facts.st_mode & stat.S_IXUSR:
+                os.fchmod(writing.fileno(), 0o755)
     return facts.st_size
 
 

@@ -66,6 +66,17 @@ def parse_ref(text: str) -> str:
     )
 
 
+def parse_directory(text: str) -> str:
+    """A directory of this host, by its absolute path (`invalid_directory`)."""
+    if text.startswith("/") and text.isprintable() and len(text) < 2000:
+        return text
+    raise BadInput(
+        "invalid_directory",
+        f"{text[:80]!r} is not the absolute path of a directory",
+        "name it whole",
+    )
+
+
 def is_commit_id(text: str) -> bool:
     """Whether the text is a full SHA-1 commit id."""
     return _COMMIT.fullmatch(text) is not None

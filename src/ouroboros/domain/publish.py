@@ -57,6 +57,9 @@ class Publish:
     with_database: bool = False
     """Whether a rollback also goes back to the database's state of that release."""
 
+    prebuilt: str | None = None
+    """A directory on this host with a built front end (`web/`) or backend (`backend/`)."""
+
     @property
     def release_id(self) -> str:
         """The publish that made the release which is served when this one is done."""

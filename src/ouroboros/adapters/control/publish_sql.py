@@ -14,8 +14,9 @@ SUPERSEDE_RUNNING = """
     WHERE run_id = %(run_id)s AND state = 'running'
 """
 QUEUE = """
-    INSERT INTO publishes (run_id, slot_id, fence, repo, ref, pipeline_version)
-    VALUES (%(run_id)s, %(slot_id)s, %(fence)s, %(repo)s, %(ref)s, %(version)s)
+    INSERT INTO publishes (run_id, slot_id, fence, repo, ref, pipeline_version, details)
+    VALUES (%(run_id)s, %(slot_id)s, %(fence)s, %(repo)s, %(ref)s, %(version)s,
+        jsonb_strip_nulls(jsonb_build_object('prebuilt', %(prebuilt)s::text)))
     RETURNING publish_id
 """
 QUEUE_ROLLBACK = """

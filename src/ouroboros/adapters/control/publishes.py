@@ -31,13 +31,20 @@ class PublishStore:
         self._slots = slots
         self._of_pool = {"ids": [slot.id for slot in slots], "version": PIPELINE_VERSION}
 
-    def queue(self, run_id: str, repo: str, ref: str) -> str:
+    def queue(self, run_id: str, repo: str, ref: str, prebuilt: str | None = None) -> str:
         """Queue a publish for the slot that the run holds; supersedes the run's older ones.
 
+        `prebuilt` names a directory of built files that are to be taken instead of building.
         Returns the publish's id. Raises `no_lease` when the run holds no slot whose database
         has been reset for it.
         """
-        values = {"run_id": run_id, "repo": repo, "ref": ref, "version": PIPELINE_VERSION}
+        values: dict[str, Any] = {
+            "run_id": run_id,
+            "repo": repo,
+            "ref": ref,
+            "version": PIPELINE_VERSION,
+            "prebuilt": prebuilt,
+        }
         with transaction(self._pool) as db:
             lease = db.execute(sql.LEASE_OF_RUN, values).fetchone()
             if lease is None:
@@ -284,6 +291,7 @@ class PublishStore:
             row["commit_sha"],
             row["details"].get("rollback_to"),
             bool(row["details"].get("with_database")),
+            row["details"].get("prebuilt"),
         )
 
 

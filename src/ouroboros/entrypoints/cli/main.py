@@ -40,13 +40,14 @@ def make_app() -> "typer.Typer":
         local,
         look,
         publish,
+        reproduce,
         states,
     )
 
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (local, lease, publish, look, host, doctor, init, agents):
+    for module in (local, lease, publish, reproduce, look, host, doctor, init, agents):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")

@@ -24,12 +24,18 @@ def publish(
     run_id: RunId,
     repo: Annotated[str, typer.Option(help="path or URL of the git repository")],
     ref: Annotated[str, typer.Option(help="branch, tag or full commit id")],
+    prebuilt: Annotated[
+        Path | None, typer.Option(help="a directory with built files: web/, backend/")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="do not wait for the end")] = False,
 ) -> None:
     """Publish a commit into the slot that the run holds, and wait until it is ready or failed."""
     api = client()
     repo = repo if "://" in repo else str(Path(repo).absolute())
-    queued = api.post("/api/publishes", {"run_id": run_id, "repo": repo, "ref": ref})
+    asked = {"run_id": run_id, "repo": repo, "ref": ref}
+    if prebuilt is not None:
+        asked["prebuilt"] = str(prebuilt.absolute())
+    queued = api.post("/api/publishes", asked)
     found = queued if detach else watch(api, queued["publish_id"])
     answer("publish", found, _told)
 

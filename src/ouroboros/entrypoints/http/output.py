@@ -1,4 +1,4 @@
-"""The output of a publish: read in parts, or streamed while it is printed."""
+"""What a publish prints, in parts or while it is printed, and what it was made of."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from ouroboros.domain.errors import BadInput, NotFound, PreviewError
 from ouroboros.domain.publish import StepName
 from ouroboros.domain.terminal_text import without_colours
 from ouroboros.entrypoints.http.dependencies import At
+from ouroboros.services.publish.made_of import read_made_of
 
 router = APIRouter(prefix="/api/publishes", tags=["publishes"])
 
@@ -22,6 +23,13 @@ _BUILD = "build"
 """Names the two steps in which branch code is built."""
 
 Read = Callable[[int], tuple[Any, list[dict[str, Any]]]]
+
+
+@router.get("/{publish_id}/made-of")
+def made_of(at: At, publish_id: str) -> dict[str, Any]:
+    """What a publish was made of and each built file's digest; raises `nothing_recorded`."""
+    at.publishes.get(publish_id)
+    return {"ok": True, **read_made_of(at.layout.artifacts(publish_id), publish_id)}
 
 
 @router.get("/{publish_id}/log", response_model=None)

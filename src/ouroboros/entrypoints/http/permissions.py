@@ -51,6 +51,7 @@ _RULES: dict[str, Rule] = {
     "GET /api/publishes": Rule(_READ, "query"),
     "GET /api/publishes/{publish_id}": Rule(_READ, "publish"),
     "GET /api/publishes/{publish_id}/log": Rule(_READ, "publish"),
+    "GET /api/publishes/{publish_id}/made-of": Rule(_READ, "publish"),
     "POST /api/publishes": Rule(_RUN, "body"),
     "POST /api/publishes/{publish_id}/cancel": Rule(_RUN, "publish"),
     "GET /api/events": Rule(_READ, "query"),

@@ -3,11 +3,13 @@
 import time
 from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from ouroboros.adapters.publish_log import PUBLISH_LOG
-from ouroboros.domain.identifiers import parse_ref, parse_run_id
+from ouroboros.domain.access import Kind, Principal
+from ouroboros.domain.errors import Refused
+from ouroboros.domain.identifiers import parse_directory, parse_ref, parse_run_id
 from ouroboros.domain.publish import PublishState
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.plans.git import parse_repository
@@ -24,14 +26,22 @@ class PublishRequest(BaseModel):
     run_id: str
     repo: str
     ref: str
+    prebuilt: str | None = None
 
 
 @router.post("", status_code=202)
-def publish(at: At, asked: PublishRequest) -> dict[str, Any]:
-    """Queue a publish; an older one of the same run is superseded."""
+def publish(at: At, asked: PublishRequest, request: Request) -> dict[str, Any]:
+    """Queue a publish; an older one of the same run is superseded.
+
+    `prebuilt` names a directory of this host: only a program of its own user may say so, since
+    whoever names it gets to see what lies in it (`prebuilt_is_local`).
+    """
     run_id = parse_run_id(asked.run_id)
     repo, ref = parse_repository(asked.repo), parse_ref(asked.ref)
-    publish_id = at.publishes.queue(run_id, repo, ref)
+    if asked.prebuilt is not None:
+        _require_local(request.state.principal)
+    prebuilt = None if asked.prebuilt is None else parse_directory(asked.prebuilt)
+    publish_id = at.publishes.queue(run_id, repo, ref, prebuilt)
     return {"ok": True, **describe_publish(at, publish_id)}
 
 
@@ -65,6 +75,15 @@ def cancel(at: At, publish_id: str) -> dict[str, Any]:
     return {"ok": True, **describe_publish(at, publish_id)}
 
 
+def _require_local(principal: Principal) -> None:
+    if principal.kind is not Kind.LOCAL:
+        raise Refused(
+            "prebuilt_is_local",
+            "a directory of this host can only be named by a program of its own user",
+            "run ouroboros publish --prebuilt on the host itself",
+        )
+
+
 def describe_publish(at: At, publish_id: str) -> dict[str, Any]:
     """A publish as every answer about one shows it; raises `publish_not_found`."""
     found = at.publishes.get(publish_id)
@@ -90,6 +109,7 @@ def describe_publish(at: At, publish_id: str) -> dict[str, Any]:
         "repo": found["repo"],
         "ref": found["ref"],
         "rollback_to": found["details"].get("rollback_to"),
+        "prebuilt": found["details"].get("prebuilt"),
         "failed_step": found["failed_step"],
         "failure": found["error"],
         "url": slot.preview_url,

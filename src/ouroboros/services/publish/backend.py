@@ -7,6 +7,8 @@ from ouroboros.adapters.release_files import write_release
 from ouroboros.domain.application import Backend
 from ouroboros.domain.web_rules import API_PREFIX
 from ouroboros.services.publish.bytecode import take_over_bytecode
+from ouroboros.services.publish.made_of import write_made_of
+from ouroboros.services.publish.prebuilt import put_backend_in_place
 from ouroboros.services.publish.work import Work
 
 
@@ -15,6 +17,8 @@ def install_backend(work: Work) -> dict[str, Any]:
     backend = work.application.backend
     if backend is None:
         work.log.line("no backend")
+    elif put_backend_in_place(work, work.source / backend.dir):
+        work.log.line("prebuilt: nothing to install")
     elif backend.install:
         directory = work.source / backend.dir
         work.run(work.build_command(backend.install, directory), "backend_install_failed")
@@ -22,7 +26,9 @@ def install_backend(work: Work) -> dict[str, Any]:
         if live is not None and live != work.release.resolve():
             count = take_over_bytecode(live / "src" / backend.dir, directory)
             work.log.line(f"{count} files of bytecode are those of {live.name}")
-    write_release(work.release, _document(work, backend))
+    document = _document(work, backend)
+    write_release(work.release, document)
+    write_made_of(work, document)
     return {"installed": bool(backend and backend.install)}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ouroboros.adapters.release_files import copy_built_files, remove_tree
 from ouroboros.domain.application import Frontend
+from ouroboros.services.publish.prebuilt import WEB, prebuilt_part
 from ouroboros.services.publish.work import Work
 
 _KEPT_BUILDS = 5
@@ -23,6 +24,8 @@ def build_frontend(work: Work) -> dict[str, Any]:
     if frontend is None:
         work.log.line("no front end: the surface serves the backend alone")
         return {"built": False}
+    if WEB in work.results["source"].get("prebuilt", {}):
+        return _take_prebuilt(work)
     key = _build_key(work, frontend)
     kept = work.layout.cache(work.publish.slot) / "web" / key
     reused = kept.is_dir()
@@ -36,6 +39,14 @@ def build_frontend(work: Work) -> dict[str, Any]:
     files, size = copy_built_files(kept, ".", work.release / "web")
     work.log.line(f"{files} files, {size} bytes")
     return {"built": True, "reused": reused, "files": files, "size_bytes": size, "key": key}
+
+
+def _take_prebuilt(work: Work) -> dict[str, Any]:
+    copied = prebuilt_part(work, WEB)
+    work.log.line(f"{work.precompress(str(copied))} files compressed")
+    files, size = copy_built_files(copied, ".", work.release / "web")
+    work.log.line(f"prebuilt: {files} files, {size} bytes")
+    return {"built": False, "prebuilt": True, "files": files, "size_bytes": size}
 
 
 def _build(work: Work, frontend: Frontend) -> None:

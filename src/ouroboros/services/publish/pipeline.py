@@ -18,6 +18,7 @@ from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.publish import Publish, PublishState, StepName
 from ouroboros.services.publish.backend import install_backend
 from ouroboros.services.publish.frontend import build_frontend
+from ouroboros.services.publish.made_of import MADE_OF
 from ouroboros.services.publish.migrate import migrate_slot, undo_migrate
 from ouroboros.services.publish.restart import check_readiness, restart_backend, undo_restart
 from ouroboros.services.publish.rollback import go_back_to_state, undo_go_back
@@ -212,6 +213,8 @@ def _note(work: Work, text: str) -> None:
 
 def _record_artifacts(work: Work, step: Step) -> None:
     names = [f"{step.name}.log", PUBLISH_LOG, f"{step.name}.{work.publish.slot.id}.json"]
+    if step.name is StepName.BACKEND:
+        names.append(MADE_OF)
     for name in names:
         with suppress(FileNotFoundError):
             work.store.record_artifact(work.publish, work.log.artifact(name))

@@ -10,6 +10,7 @@ from ouroboros.domain.errors import Failed
 from ouroboros.domain.identifiers import is_commit_id, parse_ref
 from ouroboros.domain.template import digest_of
 from ouroboros.plans import git
+from ouroboros.services.publish.prebuilt import BACKEND, take_prebuilt
 from ouroboros.services.publish.work import Work
 
 _READY = ".preview-source"
@@ -39,7 +40,8 @@ def lay_out_source(work: Work) -> dict[str, Any]:
             )
             (work.release / _READY).write_text(commit, encoding="ascii")
         _require_real_directories(work)
-        tree, migrations = _digests(work, mirror, commit, environment)
+        prebuilt = take_prebuilt(work)
+        tree, migrations = _digests(work, mirror, commit, environment, prebuilt)
     work.log.line(f"commit {commit} of {repo}")
     return {
         "commit_sha": commit,
@@ -47,6 +49,7 @@ def lay_out_source(work: Work) -> dict[str, Any]:
         "ref": ref,
         "tree": tree,
         "migrations": migrations,
+        "prebuilt": prebuilt,
     }
 
 
@@ -82,7 +85,7 @@ def _require_real_directories(work: Work) -> None:
 
 
 def _digests(
-    work: Work, mirror: Path, commit: str, env: dict[str, str]
+    work: Work, mirror: Path, commit: str, env: dict[str, str], prebuilt: dict[str, str]
 ) -> tuple[str | None, str | None]:
     """The commit's tree, and a digest of its migrations (None: it has none).
 
@@ -99,6 +102,8 @@ def _digests(
         return found["."], None
     parts = [*application.migrate, application.migrate_dir]
     parts += [f"{path} {found[path]}" for path in inside]
+    if BACKEND in prebuilt:
+        parts.append(prebuilt[BACKEND])
     return found["."], digest_of("\n".join(parts))
 
 
