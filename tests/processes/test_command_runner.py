@@ -96,6 +96,13 @@ def test_a_command_gets_its_stdin_umask_and_no_descriptor_of_ours() -> None:
     assert finished.output == "3000000 0o22 ['0', '1', '2'] True\n"
 
 
+def test_a_command_that_yields_does_so_with_all_it_starts() -> None:
+    code = "import os, subprocess; print(os.nice(0), flush=True); subprocess.run(['nice'])"
+    own = os.nice(0)
+    assert run(python(code)).output.split() == [str(own)] * 2
+    assert run(python(code, yields_by=7)).output.split() == [str(min(own + 7, 19))] * 2
+
+
 def test_signals_that_we_ignore_are_not_ignored_by_a_command() -> None:
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -51,6 +51,7 @@ class ProcessRunner:
             command.cwd,
             command.env,
             grace_s=_RUN_GRACE_S,
+            yields_by=command.yields_by,
             marker=None if self._instance is None else make_marker(self._instance),
         )
         read, written = os.pipe()

@@ -45,6 +45,7 @@ class GuardedSpec:
     stop_signal: int = SIGTERM
     stop_all: bool = True
     grace_s: float = 5.0
+    yields_by: int = 0
     marker: str | None = None
     """The value of `PREVIEW_INSTANCE` for the process; None adds nothing to its environment."""
 
@@ -64,6 +65,7 @@ class GuardedSpec:
                 "stop_signal": int(self.stop_signal),
                 "stop_all": self.stop_all,
                 "grace_s": self.grace_s,
+                "yields_by": self.yields_by,
             }
         ).encode()
 

@@ -24,6 +24,8 @@ class Command:
     time_limit_s: float = 60.0
     output_limit_bytes: int = 64 * 1024 * 1024
     stdin: bytes = b""
+    yields_by: int = 0
+    """How much it steps back for others, in steps of nice(2); 0 steps back for nobody."""
     slot_id: str = ""
     """Whose branch code this is: it runs as that slot's user where there is one. Empty: ours."""
     needs_network: bool = False

@@ -32,6 +32,8 @@ from ouroboros.settings import Settings
 
 _ASK_EVERY_S = 0.25
 _KEEP_ALIVE_EVERY_S = 10.0
+_BUILDS_YIELD_BY = 10
+"""Visitors of all slots come before whoever builds; alone, a build is as fast as ever."""
 
 
 class PublishStopped(PreviewError):
@@ -154,6 +156,7 @@ class Work:
             self.settings.build_output_limit_bytes,
             slot_id=self.publish.slot.id,
             needs_network=True,
+            yields_by=_BUILDS_YIELD_BY,
         )
 
     def run(self, command: Command, failure: str) -> Finished:
