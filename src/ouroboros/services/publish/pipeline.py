@@ -158,6 +158,7 @@ def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) 
     From the record on no worker goes on with it: what is undone already must not be built upon.
     """
     failpoint("publish.end.before")
+    error = _cause(work, error)
     ending = {
         "state": _STATES.get(error.code, PublishState.FAILED),
         "step": step.name,
@@ -166,6 +167,15 @@ def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) 
     work.store.record_ending(work.publish, ending)
     failpoint("publish.end.begun")
     return _undo(work, pipeline, ending)
+
+
+def _cause(work: Work, error: PreviewError) -> PreviewError:
+    """A publish that is no longer wanted ends for that reason, whatever failed on the way."""
+    try:
+        work.watch.require_wanted()
+    except PublishStopped as stopped:
+        return stopped
+    return error
 
 
 def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> PublishState:
