@@ -33,8 +33,8 @@ async def _job(published) -> None:
             done = await _call(agent, "wait", publish_id=done["publish_id"])
         assert done["preview_ready"], done
         assert done["url"] == lease["url"]
-        log = await _call(agent, "logs", publish_id=done["publish_id"], step="migrate")
-        assert "alembic" in log["text"]
+        log = await _call(agent, "logs", publish_id=done["publish_id"], lines=400)
+        assert "Switch visitors over" in log["text"]
         changed = await _call(agent, "db_diff", slot=slot)
         assert "table public.reservations" in changed["schema"]["added"]
 
