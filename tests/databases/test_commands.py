@@ -16,7 +16,7 @@ from ouroboros.adapters.control.events import EventReader
 from ouroboros.adapters.control.tokens import TokenStore
 from ouroboros.client import Client
 from ouroboros.entrypoints.cli import db as reset_commands
-from ouroboros.entrypoints.cli import main, states
+from ouroboros.entrypoints.cli import main, resets, states
 from ouroboros.entrypoints.http.app import make_app
 from ouroboros.services.access.tokens import Tokens
 
@@ -59,7 +59,7 @@ def told(shared_world, tmp_path_factory):
 @pytest.fixture
 def ouroboros(told, monkeypatch, capsys):
     world, client = told
-    for module in (states, reset_commands):
+    for module in (states, reset_commands, resets):
         monkeypatch.setattr(module, "client", lambda: client)
     monkeypatch.setattr(states, "settings", lambda: world.settings)
 

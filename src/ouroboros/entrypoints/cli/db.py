@@ -1,12 +1,13 @@
 """The databases of slots on the command line."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import DryRun, SlotName
 from ouroboros.entrypoints.cli.output import Document, answer, facts, table
+from ouroboros.entrypoints.cli.resets import ask_reset, tell_done
 
 app = typer.Typer(help="The databases of slots.", no_args_is_help=True)
 
@@ -21,7 +22,7 @@ Rehearse = Annotated[bool, typer.Option("--rehearse", help="on a throw-away clon
 @app.command()
 def reset(slot: SlotName, run_id: OptionalRun = None, dry_run: DryRun = False) -> None:
     """Replace the slot's database by an empty one."""
-    _reset("reset", slot, {"strategy": "empty", "run_id": run_id, "dry_run": dry_run})
+    ask_reset("reset", slot, {"strategy": "empty", "run_id": run_id, "dry_run": dry_run})
 
 
 @app.command()
@@ -36,7 +37,7 @@ def seed(
     """Make the slot's database exactly what the seed version says, whatever it holds now."""
     asked = {"seed_version": seed_version, "run_id": run_id, "dry_run": dry_run}
     how = {"rebuild": rebuild, "strict": strict}
-    _reset("seed", slot, {"strategy": "seed", **asked, **how})
+    ask_reset("seed", slot, {"strategy": "seed", **asked, **how})
 
 
 @app.command("reset-and-seed")
@@ -60,7 +61,7 @@ def reset_and_seed(
         "rebuild": rebuild,
         "strict": strict,
     }
-    _reset("reset-and-seed", slot, asked)
+    ask_reset("reset-and-seed", slot, asked)
 
 
 @app.command()
@@ -69,12 +70,7 @@ def migrate(slot: SlotName, dry_run: DryRun = False, rehearse: Rehearse = False)
     path = path_of("api", "slots", slot, "migrate")
     asked = {"dry_run": dry_run, "rehearse": rehearse}
     got = client().post(path, asked, time_limit_s=1800.0 if rehearse else 660.0)
-    answer("db migrate", got, _rehearsed if rehearse else _told)
-
-
-def _reset(verb: str, slot: str, asked: dict[str, Any]) -> None:
-    path = path_of("api", "slots", slot, "database", "reset")
-    answer(f"db {verb}", client().post(path, asked, time_limit_s=660.0), _told)
+    answer("db migrate", got, _rehearsed if rehearse else tell_done)
 
 
 def _rehearsed(document: Document) -> str:
@@ -93,12 +89,3 @@ def _rehearsed(document: Document) -> str:
     ]  # fmt: skip
     head = ("version", "result", "time", "locks", "rewritten", "rows")
     return f"{table(rows, head)}\n{facts(document, 'runs_again', 'downgrade')}"
-
-
-def _told(document: Document) -> str:
-    if document.get("dry_run"):
-        lines = [f"would {step}" for step in document["steps"]]
-        return "\n".join([*lines, *document.get("warnings", [])])
-    shown = ("slot_id", "db_name", "run_id", "seed_version", "snapshot_version", "path",
-             "fingerprint", "duration_ms")  # fmt: skip
-    return facts(document, *shown)

@@ -2,11 +2,14 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ouroboros.domain.errors import BadInput, PreviewError
 from ouroboros.entrypoints.cli.output import Output, fail
+from ouroboros.entrypoints.cli.resets import ask_reset, read_reset
 
 if TYPE_CHECKING:
     import typer
@@ -77,7 +80,7 @@ def _read_installed_settings() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
-    quick = _QUICK.get(tuple(arguments))
+    quick = _without_parser(arguments)
     if quick is not None and _COMPLETING not in os.environ:
         return quick()
     import typer
@@ -94,6 +97,19 @@ def run(arguments: list[str]) -> int:
             return fail(command, BadInput("usage", error.format_message(), "ouroboros --help"))
         raise
     return status if isinstance(status, int) else 0
+
+
+def _without_parser(arguments: list[str]) -> Callable[[], int] | None:
+    plain = read_reset(arguments)
+    return _QUICK.get(tuple(arguments)) if plain is None else partial(_run_reset, *plain)
+
+
+def _run_reset(verb: str, slot: str, asked: dict[str, Any]) -> int:
+    try:
+        ask_reset(verb, slot, asked)
+    except PreviewError as error:
+        return fail(f"db {verb}", error)
+    return 0
 
 
 def _run_overview() -> int:
