@@ -27,6 +27,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.reset_plot import plot_resets
 from tests.databases.conftest import World, make_world, seed
 from tests.postgres import (
     fresh_control_database,
@@ -72,11 +73,10 @@ CREATE INDEX ON events USING gin (body);
 CREATE INDEX ON orders (customer_id);
 SELECT setval('customers_id_seq', {n} * 20), setval('orders_id_seq', {n} * 50);
 """
-# One row a page: the quickest way to a gigabyte, whose contents do not matter to a rename.
+# One row a page: the quickest way to a gigabyte on disk, whose contents do not matter to a rename.
 WIDE = """
-CREATE TABLE wide (id int PRIMARY KEY, body text NOT NULL);
-ALTER TABLE wide ALTER body SET STORAGE PLAIN;
-INSERT INTO wide SELECT i, repeat(md5(i::text), 240) FROM generate_series(1, {n}) i;
+CREATE TABLE wide (id int PRIMARY KEY, body text NOT NULL) WITH (fillfactor = 10);
+INSERT INTO wide SELECT i, repeat(md5(i::text), 24) FROM generate_series(1, {n}) i;
 """
 
 
@@ -122,11 +122,11 @@ class Bench:
     def prepare(self, size: Size, *, for_peers: bool) -> float:
         """Build the template and a standby; returns the size in MB."""
         self.world.seed_file(size.name, size.text)
-        self.world.reset(size.slot, seed(size.name))
+        report = self.world.reset(size.slot, seed(size.name))
         if for_peers:
             size.dump = self.directory / f"{size.name}.dump.sql"
             self._psql_tool("pg_dump", size.slot.database.name, size.dump)
-            self._make_peer_template(size)
+            self._make_peer_template(size, str(report.details["template"]))
         with self.world.cluster.superuser() as connection:
             row = connection.execute(
                 "SELECT pg_database_size(%s)", [size.slot.database.name]
@@ -184,15 +184,13 @@ class Bench:
             connection.execute("DROP DATABASE bench_new WITH (FORCE)")
         self._note("new_name", size, clients, took)
 
-    def _make_peer_template(self, size: Size) -> None:
+    def _make_peer_template(self, size: Size, template: str) -> None:
         with self._control() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {PEER} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {PEER}")
-        self._run_seed(size)
-        if self.quick and size.name == "200mb":
-            return
-        with self._control() as connection:
-            connection.execute(f"CREATE DATABASE bench_tpl_{size.name} TEMPLATE {PEER}")
+            # What the peer drops first; our own template has the same objects and rows.
+            connection.execute(f"CREATE DATABASE {PEER} TEMPLATE {template}")
+            if not (self.quick and size.name == "200mb"):
+                connection.execute(f"CREATE DATABASE bench_tpl_{size.name} TEMPLATE {PEER}")
 
     def _run_seed(self, size: Size) -> None:
         programs = self.world.cluster.server.bin_dir
@@ -297,6 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--plot", type=Path, help="write an SVG of the medians here")
     quick = parser.parse_args().quick
     rounds = parser.parse_args().rounds or (6 if quick else 15)
     with (
@@ -309,13 +308,21 @@ def main() -> None:
             try:
                 bench.world.databases.recover()
                 sizes = _sizes(bench.world, quick)
+                started = time.monotonic()
                 for size in sizes:
                     megabytes = bench.prepare(size, for_peers=not (quick and size.name == "1gb"))
-                    print(f"{size.name}: {megabytes:.0f} MB", file=sys.stderr, flush=True)
+                    print(
+                        f"{size.name}: {megabytes:.0f} MB after {time.monotonic() - started:.0f} s",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                 bench.replenish()
                 _run(bench, sizes, rounds, quick=quick)
             finally:
                 bench.world.control.close()
+    if (target := parser.parse_args().plot) is not None:
+        medians = {key: series.median for key, series in bench.results.items()}
+        target.write_text(plot_resets(medians), encoding="utf-8")
     _print(bench.results)
 
 
@@ -335,7 +342,7 @@ def _run(bench: Bench, sizes: list[Size], rounds: int, *, quick: bool) -> None:
     slow: list[Callable[[Size, int], None]] = [bench.peer, bench.drop_create, bench.new_name]
     for number in range(rounds):
         for size in sizes:
-            if not (quick and size.name == "1gb" and number % 2):
+            if not (quick and size.name != "10mb" and number % 2):
                 bench.ours(size, 0)
             if size.name == "10mb" or not quick:
                 bench.ours(size, 20)

@@ -8,6 +8,7 @@ from tests.databases.conftest import V1, seed
 
 from ouroboros.domain.difference import compare_rows, read_copy_row
 from ouroboros.domain.errors import Refused
+from ouroboros.entrypoints.cli.states import _difference
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,44 @@ def test_a_diff_says_exactly_what_a_run_did(fresh):
     assert {"id": "6", "name": "a\tb\\n"} in tools["samples"]["added"]
     assert tools["samples"]["removed"] == [{"id": "3", "name": "saw"}]
     assert not any(name.startswith("ouroboros_loader") for name in fresh.ours())
+
+
+def test_a_diff_of_3_added_2_changed_1_removed_and_a_column_says_exactly_that(fresh):
+    with fresh.as_slot(fresh.slot) as connection:
+        connection.execute("INSERT INTO loans VALUES (3,1,'2026-03-01'),(4,1,'2026-03-02')")
+        connection.execute("INSERT INTO loans VALUES (5,2,'2026-03-03')")
+        connection.execute("UPDATE tools SET name = upper(name) WHERE id IN (1, 2)")
+        connection.execute("DELETE FROM loans WHERE id = 1")
+        connection.execute("ALTER TABLE loans ADD COLUMN note text")
+    told = fresh.databases.diff(fresh.slot, sample_size=0)
+    counts = ("added", "changed", "removed")
+    assert {name: [each[key] for key in counts] for name, each in told["tables"].items()} == {
+        "public.loans": [3, 0, 1],
+        "public.tools": [0, 2, 0],
+    }
+    assert told["sequences"] == {}
+    assert _difference({**told, "slot_id": "preview-1"}).splitlines() == [
+        "+ column public.loans.note",
+        "",
+        "table         added  changed  removed",
+        "public.loans  +3     ~0       -1",
+        "public.tools  +0     ~2       -0",
+        "",
+    ]
+
+
+def test_rows_that_policies_hide_even_from_their_owner_are_an_error_and_no_half_fingerprint(fresh):
+    with fresh.as_slot(fresh.slot) as connection:
+        connection.execute("ALTER TABLE tools ENABLE ROW LEVEL SECURITY")
+        connection.execute("CREATE POLICY some ON tools USING (id = 1)")
+    assert fresh.databases.fingerprint(fresh.slot)["tables"]["public.tools"]["rows"] == 3
+    with fresh.as_slot(fresh.slot) as connection:
+        connection.execute("ALTER TABLE tools FORCE ROW LEVEL SECURITY")
+    for ask in (fresh.databases.fingerprint, fresh.databases.verify, fresh.databases.diff):
+        with pytest.raises(Refused) as refused:
+            ask(fresh.slot)
+        assert refused.value.code == "row_security_forced"
+        assert refused.value.details["tables"] == ["public.tools"]
 
 
 def test_verify_names_the_first_table_and_row_that_differ(fresh):

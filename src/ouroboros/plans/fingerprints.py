@@ -160,6 +160,14 @@ def schema_items() -> Statement:
     return statement(_SCHEMA_ITEMS.replace("{", "{{").replace("}", "}}"))
 
 
+def forced_row_security() -> Statement:
+    """Tables whose own owner sees only the rows that policies let through (manual 5.9)."""
+    return statement(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relrowsecurity AND c.relforcerowsecurity ORDER BY 1, 2"
+    )
+
+
 def list_sequences() -> Statement:
     """Schema and name of every sequence."""
     return statement(

@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from ouroboros.adapters.cluster.sql import compose, run
 from ouroboros.domain.difference import Row, read_copy_row
+from ouroboros.domain.errors import Refused
 from ouroboros.domain.template import Fingerprint, TableDigest, digest_of
 from ouroboros.plans import fingerprints as plan
 from ouroboros.plans.sql import Statement, statement
@@ -57,7 +58,19 @@ def reading(dsn: str) -> Iterator[Connection[Any]]:
 
 
 def take_fingerprint(connection: Connection[Any]) -> Fingerprint:
-    """The fingerprint of the database behind a connection made by `reading`."""
+    """The fingerprint of the database behind a connection made by `reading`.
+
+    Raises `row_security_forced`: of part of the rows it would be no fingerprint.
+    """
+    forced = [f"{schema}.{name}" for schema, name in run(connection, plan.forced_row_security())]
+    if forced:
+        raise Refused(
+            "row_security_forced",
+            f"{', '.join(forced)} is under FORCE ROW LEVEL SECURITY, so only a superuser could"
+            " read all of its rows, and none of ours enters a slot's database",
+            f"ALTER TABLE {forced[0]} NO FORCE ROW LEVEL SECURITY",
+            {"tables": forced},
+        )
     tables = {shape.qualified: digest_table(connection, shape) for shape in read_tables(connection)}
     if run(connection, statement("SELECT 1 FROM pg_largeobject_metadata LIMIT 1")):
         tables[LARGE_OBJECTS] = digest_copy(connection, plan.copy_large_objects())
