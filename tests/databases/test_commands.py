@@ -29,6 +29,7 @@ def told(shared_world, tmp_path_factory):
         holder=lambda slot: None,
         exclusive_work=lambda slot: contextlib.nullcontext(),
         all=list,
+        get=lambda slot: {},
     )
     at = SimpleNamespace(
         settings=world.settings,

@@ -85,7 +85,7 @@ def test_a_diff_of_3_added_2_changed_1_removed_and_a_column_says_exactly_that(fr
 def test_rows_that_policies_hide_even_from_their_owner_are_an_error_and_no_half_fingerprint(fresh):
     with fresh.as_slot(fresh.slot) as connection:
         connection.execute("ALTER TABLE tools ENABLE ROW LEVEL SECURITY")
-        connection.execute("CREATE POLICY some ON tools USING (id = 1)")
+        connection.execute("CREATE POLICY first_only ON tools USING (id = 1)")
     assert fresh.databases.fingerprint(fresh.slot)["tables"]["public.tools"]["rows"] == 3
     with fresh.as_slot(fresh.slot) as connection:
         connection.execute("ALTER TABLE tools FORCE ROW LEVEL SECURITY")
