@@ -7,6 +7,7 @@ a line of JSON, {"publish", "arm": {failpoint: action}, "trace": path or null}; 
 `killed`, `stopped` (with the pid) or `ended <status>`.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ from ouroboros.domain.failpoint import FailpointReached, armed
 from ouroboros.domain.publish import PublishState
 from ouroboros.entrypoints.worker import Worker, only_worker
 from ouroboros.settings import read_settings
+
+PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -53,6 +56,7 @@ def live(order: dict, points: list[str]) -> None:
     """Be the worker until the publish has ended; never returns."""
     status = 1
     try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         at = compose(read_settings(os.environ), os.environ, "ouroboros-worker")
         worker = Worker(at)
         with ExitStack() as stack:

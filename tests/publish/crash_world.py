@@ -92,7 +92,11 @@ class Workers:
     def close(self) -> None:
         self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:  # an interrupted test left a worker that cannot end
+            self._process.kill()
+            self._process.wait()
 
 
 @dataclass
