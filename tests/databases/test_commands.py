@@ -29,7 +29,7 @@ def told(shared_world, tmp_path_factory):
         holder=lambda slot: None,
         exclusive_work=lambda slot: contextlib.nullcontext(),
         all=list,
-        get=lambda slot: {},
+        get=lambda slot: {"run_id": None, "fence": 0, "lease_state": None},
     )
     at = SimpleNamespace(
         settings=world.settings,
@@ -40,6 +40,7 @@ def told(shared_world, tmp_path_factory):
         tokens=Tokens(TokenStore(world.control)),
         audit=AuditLog(world.control),
         answers=AnswerStore(world.control),
+        web_roots=SimpleNamespace(tell_data=lambda *told: None),
     )
     socket = tmp_path_factory.mktemp("api") / "s"
     server = uvicorn.Server(
