@@ -94,3 +94,23 @@ def test_of_a_slot_as_many_are_kept_as_releases_and_none_after_the_lease(leased)
     world.lease(world.slot, "run-2")
     world.settle()
     assert not {name for name in world.ours() if "__at_" in name}
+
+
+def test_a_reset_since_the_checkpoint_stands(leased):
+    world, fence = leased
+    world.databases.take_checkpoint(world.slot, fence, 7)
+    migrate(world, fence, "new")
+    world.reset(world.slot, seed("v2"), run_id="run-1", fence=fence)
+    assert world.databases.put_back(world.slot, fence, 7) is False
+    assert world.databases.verify(world.slot)["matches"] is True
+    assert world.query(world.slot, "SELECT name FROM tools WHERE id = 2") == [("stepladder",)]
+
+
+def test_an_old_fence_closes_nobodys_database(leased):
+    world, fence = leased
+    world.databases.take_checkpoint(world.slot, fence, 7)
+    world.lease(world.slot, "run-2")
+    with world.as_slot(world.slot) as visitor:
+        with pytest.raises(PreviewError):
+            world.databases.put_back(world.slot, fence, 7)
+        assert visitor.execute("SELECT 1").fetchone() == (1,)

@@ -313,3 +313,40 @@ def test_a_publish_that_was_being_undone_when_the_worker_died_is_not_gone_on_wit
     assert failed.document["failed_step"] == "readiness", failed
     assert shop.served() == before
     assert ask(shop, "/api/columns") == ["body"]
+
+
+@pytest.mark.parametrize("point", ["migrate.ran", "publish.migrate.after"])
+def test_what_a_dead_worker_migrated_is_given_back_when_the_publish_then_fails(
+    shop, failpoint_file, point
+):
+    """The next worker finds the migrations done: visitors are held all the same."""
+    before = shop.served()
+    failpoint_file.write_text(f"{point}=kill")
+    failed = shop.publish({**NEW, "app.py": "raise SystemExit(3)"})
+    assert not failpoint_file.exists(), "the worker was never at this point"
+    assert failed.document["failed_step"] == "readiness", failed
+    step_of = {each["step"]: each["result"] for each in failed.document["steps"]}
+    assert step_of["migrate"]["held"] is True
+    assert shop.served() == before
+    assert ask(shop, "/api/columns") == ["body"]
+
+
+def test_nobody_starts_the_old_code_while_its_database_is_migrated(shop):
+    slow = "import time; time.sleep(4)\n" + MIGRATE
+    shop.repository.commit("work", {**NEW, "migrate.py": slow})
+    queued = shop.instance.ouroboros(
+        "publish", "--run-id", shop.run_id, "--repo", str(shop.repository.path), "--ref", "work",
+        "--detach",
+    )  # fmt: skip
+    publish_id = queued.document["publish_id"]
+    deadline = time.monotonic() + 60
+    while True:
+        tried = shop.instance.ouroboros("backend", "start", "--slot", shop.slot_id)
+        if tried.document.get("error") == "slot_busy":
+            break
+        assert time.monotonic() < deadline, tried
+    while not shop.instance.ouroboros("publishes").document["publishes"][0]["finished_at"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert shop.instance.ouroboros("publishes").document["publishes"][0]["state"] == "ready"
+    assert shop.served() == shop.repository.git("rev-parse", "work"), publish_id

@@ -139,23 +139,16 @@ class Worker:
 
     def _start_backends(self) -> None:
         """Start the backends of live releases again after the supervisor was started anew."""
-        held = {
-            publish.slot.id
-            for publish in self._at.publishes.unfinished()
-            if self._at.databases.has_checkpoint(publish.slot, publish.seq)
-        }
         for document in self._at.slots.all():
             slot = self._at.settings.pool.parse(document["slot_id"])
             if document["lease_state"] != LeaseState.LEASED or not document["publish_id"]:
                 continue
-            if slot.id in held:
-                continue  # its database is not the live code's now: the publish goes on with it
             try:
                 if self._at.runtime.status(slot).state == "stopped" and self._at.backends.live(
                     slot
                 ):
                     self._at.backends.begin_start(slot)
-            except PreviewError as error:
+            except Exception as error:  # noqa: BLE001  one slot's trouble must not keep the others
                 _log.error("backend not started", slot=slot.id, error=str(error))
 
     def _prepare_databases(self) -> None:

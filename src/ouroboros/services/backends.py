@@ -105,11 +105,16 @@ class Backends:
         return self._ready(slot)
 
     def begin_start(self, slot: Slot) -> None:
-        """Start the live release's backend without waiting for it; raises `nothing_published`."""
+        """Start the live release's backend without waiting for it.
+
+        Raises `nothing_published`, `slot_busy` while a publish has the database changed.
+        """
+        self._require_own_schema(slot)
         self.runtime.start(slot, self._live_spec(slot))
 
     def restart(self, slot: Slot) -> dict[str, Any]:
         """Restart the live release's backend and wait until it is healthy; raises as `start`."""
+        self._require_own_schema(slot)
         spec = self._live_spec(slot)
         with visitors_held_back(self.web_roots, slot, spec.fence):
             # Where the listener is inherited it is held meanwhile, and requests wait in it.
@@ -164,6 +169,16 @@ class Backends:
                 )
             time.sleep(_POLL_S)
 
+    def _require_own_schema(self, slot: Slot) -> None:
+        """Refuse to run live code on a database that a publish has migrated for its successor."""
+        if self.databases.is_being_changed(slot):
+            raise Refused(
+                "slot_busy",
+                f"a publish is migrating {slot.database.name}; it brings a backend itself",
+                "ouroboros publishes shows it; ouroboros cancel ends it",
+                {"slot_id": slot.id},
+            )
+
     def _live_spec(self, slot: Slot) -> BackendSpec:
         released = self.live(slot)
         if released is None:
@@ -203,10 +218,26 @@ class Backends:
 
 
 def released_backend(release: Path, document: Mapping[str, Any]) -> ReleasedBackend | None:
-    """Read what `release.json` says about the backend; None when there is none."""
+    """Read what `release.json` says about the backend; None when there is none.
+
+    Raises `release_damaged`.
+    """
     stored = document.get("backend")
     if not stored:
         return None
+    try:
+        return _read_backend(release, document, stored)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Failed(
+            "release_damaged",
+            f"{release.name}/release.json says nothing usable about the backend: {error!r}",
+            "publish again",
+        ) from error
+
+
+def _read_backend(
+    release: Path, document: Mapping[str, Any], stored: Mapping[str, Any]
+) -> ReleasedBackend:
     source = release / "src"
     return ReleasedBackend(
         publish_id=document["publish_id"],

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from ouroboros.adapters.cluster.access import ClusterAccess
+from ouroboros.adapters.cluster.prepared import roll_back_prepared
 from ouroboros.adapters.cluster.sql import run, run_all
 from ouroboros.adapters.cluster.swap import close_and_empty, require_fence
 from ouroboros.domain.failpoint import failpoint
@@ -34,7 +36,7 @@ class Exchange:
     marks: Mapping[str, Mark]
 
 
-def exchange(connection: Connection[Any], wanted: Exchange) -> None:
+def exchange(connection: Connection[Any], access: ClusterAccess, wanted: Exchange) -> None:
     """Close the slot's database, end its sessions, rename, and open what has its name then.
 
     The caller holds the slot's lock. Raises `stale_fence`, `sessions_remain`; after each of them
@@ -42,6 +44,7 @@ def exchange(connection: Connection[Any], wanted: Exchange) -> None:
     """
     name = wanted.slot.database.name
     deadline = time.monotonic() + _TIME_LIMIT_S
+    require_fence(connection, wanted.slot, wanted.fence)
     try:
         close_and_empty(connection, name)
         failpoint("exchange.closed")
@@ -56,6 +59,7 @@ def exchange(connection: Connection[Any], wanted: Exchange) -> None:
                     raise
                 for old, _ in wanted.renames:
                     run(connection, plan.terminate_sessions(old))
+                roll_back_prepared(connection, access, name, wanted.slot.database.role)
     finally:
         if not connection.broken:
             run(connection, plan.allow_connections(name, True))

@@ -125,6 +125,10 @@ EVICT = f"""
     RETURNING s.slot_id, idle.run_id, s.fence,
         extract(epoch FROM clock_timestamp() - idle.leased_at)::float AS held_s
 """  # noqa: S608 - the part stands above
+ENDED = """
+    SELECT slot_id, fence FROM slots
+    WHERE host = %(host)s AND in_pool AND lease_state IS DISTINCT FROM 'leased'
+"""
 LEAVE_QUEUE = """
     UPDATE runs SET state = 'ended', queue_seq = NULL, waiting_since = NULL
     WHERE run_id = %(run_id)s AND state = 'waiting' RETURNING run_id

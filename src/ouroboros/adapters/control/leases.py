@@ -84,6 +84,17 @@ class LeaseStore:
         with transaction(self._pool) as db:
             return self._turn(db)
 
+    def ended(self) -> list[Ended]:
+        """The slots that are leased by nobody, with the fence of their last lease."""
+        with transaction(self._pool) as db:
+            rows = db.execute(sql.ENDED, self._limits).fetchall()
+        known = {slot.id: slot for slot in self._slots}
+        return [
+            Ended(known[row["slot_id"]], "", row["fence"])
+            for row in rows
+            if row["slot_id"] in known
+        ]
+
     def claim(self, run_id: str) -> Claim | None:
         """The live lease of a run, extended by the TTL; None when it holds none."""
         with transaction(self._pool) as db:

@@ -121,6 +121,10 @@ class SlotDatabases:
         """Whether a publish has kept the state it found; see `checkpoints.has_checkpoint`."""
         return checkpoints.has_checkpoint(self._bench, slot, number)
 
+    def is_being_changed(self, slot: Slot) -> bool:
+        """Whether a publish is changing the database; see `checkpoints.is_being_changed`."""
+        return checkpoints.is_being_changed(self._bench, slot)
+
     def put_back(self, slot: Slot, fence: int, number: int) -> bool:
         """Undo what a publish did to the database; see `checkpoints.put_back`."""
         return checkpoints.put_back(self._bench, slot, fence, number)

@@ -21,6 +21,7 @@ from ouroboros.adapters.cluster.catalog import (
 )
 from ouroboros.adapters.cluster.exchange import Exchange, exchange
 from ouroboros.adapters.cluster.locks import Lock, holding
+from ouroboros.adapters.cluster.prepared import roll_back_prepared
 from ouroboros.adapters.cluster.sql import run
 from ouroboros.adapters.cluster.swap import close_and_empty, require_fence
 from ouroboros.domain.errors import Refused
@@ -33,10 +34,11 @@ from ouroboros.services.databases.workbench import Workbench
 
 _WAIT_S = 300.0
 _EXCHANGED_FOR = "exchanged_for"
+_RESET = "reset"
 _LEASES = "SELECT slot_num, fence FROM slots WHERE lease_state = 'leased'"
-_RUNNING = (
+_UNFINISHED = (
     "SELECT s.slot_num, p.seq FROM publishes p JOIN slots s USING (slot_id)"
-    " WHERE p.state = 'running'"
+    " WHERE p.state IN ('queued', 'running')"
 )
 
 
@@ -72,7 +74,7 @@ def take_checkpoint(bench: Workbench, slot: Slot, fence: int, number: int) -> di
         bench.own(f"keeping the state of {slot.database.name}") as connection,
         holding(connection, Lock.SLOT, slot.number, _WAIT_S),
     ):
-        _put_back(connection, slot, fence, number)
+        _put_back(bench, connection, slot, fence, number)
         started = perf_counter()
         size = _copy(bench, connection, slot, fence, number)
         failpoint("checkpoint.taken")
@@ -89,6 +91,18 @@ def has_checkpoint(bench: Workbench, slot: Slot, number: int) -> bool:
         return read_mark_of(connection, slot.database.checkpoint(number)) is not None
 
 
+def is_being_changed(bench: Workbench, slot: Slot) -> bool:
+    """Whether a publish that has not ended has changed a slot's database under its visitors."""
+    with bench.borrowed(f"looking for checkpoints of {slot.id}") as connection:
+        unfinished = {tuple(row) for row in run(connection, statement(_UNFINISHED))}
+        catalog = read_catalog(connection)
+    return any(
+        record.mark is not None and checkpoint_number(name) in unfinished
+        for name, record in catalog.items()
+        if (checkpoint_number(name) or (0, 0))[0] == slot.number
+    )
+
+
 def put_back(bench: Workbench, slot: Slot, fence: int, number: int) -> bool:
     """Give a slot its database as it was at a checkpoint; the present one is dropped later.
 
@@ -99,7 +113,7 @@ def put_back(bench: Workbench, slot: Slot, fence: int, number: int) -> bool:
         bench.own(f"putting {slot.database.name} back") as connection,
         holding(connection, Lock.SLOT, slot.number, _WAIT_S),
     ):
-        return _put_back(connection, slot, fence, number)
+        return _put_back(bench, connection, slot, fence, number)
 
 
 def exchange_states(
@@ -121,9 +135,11 @@ def exchange_states(
         taken, kept = _checkpoint_with(connection, slot, fence, migrations)
         name = database.checkpoint(number)
         renames = [(database.name, name), (database.checkpoint(taken), database.name)]
-        before = replace(live, fence=fence, further={_EXCHANGED_FOR: taken})
+        further = {_EXCHANGED_FOR: taken, _RESET: kept.reset_id}
+        before = replace(live, fence=fence, further=further)
         exchange(
             connection,
+            bench.access,
             Exchange(slot, fence, renames, {name: before, database.name: _served(kept)}),
         )
     return {"exchanged": True, "checkpoint": name}
@@ -143,10 +159,12 @@ def undo_exchange(bench: Workbench, slot: Slot, fence: int, number: int) -> bool
         before = read_mark_of(connection, database.checkpoint(number))
         if live is None or before is None or _EXCHANGED_FOR not in before.further:
             return False
+        if live.reset_id != before.further[_RESET]:
+            return False  # it was reset since, and that stands
         taken = database.checkpoint(int(before.further[_EXCHANGED_FOR]))
         renames = [(database.name, taken), (database.checkpoint(number), database.name)]
         marks = {taken: replace(live, fence=fence), database.name: _served(before)}
-        exchange(connection, Exchange(slot, fence, renames, marks))
+        exchange(connection, bench.access, Exchange(slot, fence, renames, marks))
     return True
 
 
@@ -158,7 +176,7 @@ def spent_checkpoints(
     Of each slot the newest `keep` stay, and always that of a publish that is running.
     """
     leases = dict(run(connection, statement(_LEASES)))
-    running = {tuple(row) for row in run(connection, statement(_RUNNING))}
+    running = {tuple(row) for row in run(connection, statement(_UNFINISHED))}
     found = sorted(
         (at, name, record.mark)
         for name, record in catalog.items()
@@ -188,6 +206,7 @@ def _copy(
     try:
         close_and_empty(connection, database.name)
         failpoint("checkpoint.closed")
+        roll_back_prepared(connection, bench.access, database.name, database.role)
         run(connection, plan.clone(database.name, name, size))
     finally:
         if not connection.broken:
@@ -200,15 +219,25 @@ def _copy(
     return size
 
 
-def _put_back(connection: Connection[Any], slot: Slot, fence: int, number: int) -> bool:
+def _put_back(
+    bench: Workbench, connection: Connection[Any], slot: Slot, fence: int, number: int
+) -> bool:
     database = slot.database
     name = database.checkpoint(number)
     record = read_catalog(connection).get(name)
     if record is None or record.mark is None or record.invalid:
         return False
+    live = read_mark_of(connection, database.name)
+    if live is not None and live.reset_id != record.mark.reset_id:
+        run(connection, plan.drop(name))
+        return False  # it was reset since, and that stands
     renames = [(database.name, database.displaced(number)), (name, database.name)]
     run(connection, plan.drop(database.displaced(number)))
-    exchange(connection, Exchange(slot, fence, renames, {database.name: _served(record.mark)}))
+    exchange(
+        connection,
+        bench.access,
+        Exchange(slot, fence, renames, {database.name: _served(record.mark)}),
+    )
     return True
 
 

@@ -68,6 +68,8 @@ class Workbench:
         options = (
             f"-c statement_timeout={_LONG_STATEMENT} -c timezone=UTC"
             " -c client_connection_check_interval=500ms"
+            # A process that is frozen inside a transaction must not keep a slot's row locked.
+            " -c idle_in_transaction_session_timeout=15s"
         )
         with (
             translated(doing),

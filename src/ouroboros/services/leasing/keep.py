@@ -42,10 +42,17 @@ class Keeper:
         return ended
 
     def reap(self) -> list[Ended]:
-        """End every overdue lease and hand the slots on; may be repeated."""
+        """End every overdue lease and hand the slots on; may be repeated.
+
+        Empties also the slots whose lease somebody else ended, or a worker that died then.
+        """
         expired = self.leases.turn()
         for ended in expired:
             self.empty(ended, "expired")
+        done = {ended.slot for ended in expired}
+        for ended in self.leases.ended():
+            if ended.slot not in done and self.web_roots.live_release(ended.slot) is not None:
+                self.empty(ended, "expired")
         return expired
 
     def empty(self, ended: Ended, state: str) -> None:

@@ -19,11 +19,11 @@ _POLL_S = 0.05
 def hold_visitors(work: Work) -> bool:
     """End the live backend; False when none runs. May be repeated. Raises `stale_fence`."""
     slot, runtime = work.publish.slot, work.backends.runtime
+    with work.under_fence():
+        pass
     live = work.backends.live(slot)
     if live is None:
         return False
-    with work.under_fence():
-        pass
     follower = work.application.backend
     both_inherit = follower is not None and "socket" == follower.listen == live.backend.listen
     if both_inherit:
@@ -39,17 +39,18 @@ def give_back(work: Work, put_back: Callable[[Slot, int, int], bool]) -> None:
     """Put back the database that this publish has kept, if it has, and run the live backend.
 
     `put_back` gets slot, fence and the publish's number. Raises `slot_busy`, `stale_fence`,
-    `sessions_remain`; the live backend is started all the same.
+    `sessions_remain` and what an outage raises: then the old backend is not started, because
+    the database is not yet what it knows.
     """
     publish = work.publish
-    try:
-        if work.backends.databases.has_checkpoint(publish.slot, publish.seq):
-            with work.backends.slots.exclusive_work(publish.slot):
-                hold_visitors(work)
-                put_back(publish.slot, publish.fence, publish.seq)
-            work.log.line(f"{publish.slot.database.name} is as it was before")
-    finally:
-        serve_live_again(work)
+    if work.backends.databases.has_checkpoint(publish.slot, publish.seq):
+        with work.backends.slots.exclusive_work(publish.slot):
+            hold_visitors(work)
+            put_back(publish.slot, publish.fence, publish.seq)
+        work.log.line(f"{publish.slot.database.name} is as it was before")
+    with work.under_fence():
+        pass
+    serve_live_again(work)
 
 
 def serve_live_again(work: Work) -> None:

@@ -41,6 +41,9 @@ def migrate_slot(work: Work) -> dict[str, Any]:
         return {"migrated": False}
     if work.backends.databases.migrations(slot) == migrations:
         work.log.line("nothing to migrate: the database has seen these migrations")
+        if work.backends.databases.has_checkpoint(slot, work.publish.seq):
+            # This very publish has run them, and its worker died before it could say so.
+            return {"migrated": True, "migrations": migrations, "held": hold_visitors(work)}
         return {"migrated": False, "migrations": migrations}
     environment = work.backends.environment(slot, work.source, work.publish.run_id, work.commit)
     require_bound(slot, environment, work.backends.databases.url(slot).text())

@@ -6,6 +6,7 @@ because the processes may have died with the worker. A failed step leaves the pr
 served before: what was done is undone in reverse order.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,18 @@ _STATES = {
     "stale_fence": PublishState.CANCELLED,
 }
 _OF_THE_CONTROL_PLANE = ("control_plane_unreachable", "control_plane_busy")
+_PASSING = (
+    *_OF_THE_CONTROL_PLANE,
+    "database_unavailable",
+    "database_busy",
+    "database_timed_out",
+    "slot_databases_busy",
+    "slot_busy",
+    "supervisor_unreachable",
+    "supervisor_timed_out",
+)
+"""What keeps something from being undone now, and will pass."""
+_UNDO_LIMIT_S = 900.0
 
 
 def _nothing_to_undo(work: Work) -> None:
@@ -163,6 +176,7 @@ def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) 
         "state": _STATES.get(error.code, PublishState.FAILED),
         "step": step.name,
         "error": error.document(),
+        "at": time.time(),
     }
     work.store.record_ending(work.publish, ending)
     failpoint("publish.end.begun")
@@ -181,9 +195,9 @@ def _cause(work: Work, error: PreviewError) -> PreviewError:
 def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> PublishState:
     """Undo what this publish did, in reverse, and record how it ended.
 
-    Every step that was ever begun is undone, also one of a worker that was killed. An outage of
-    the control plane is raised, so that the undoing is tried again; what cannot be undone for
-    another reason is told with the failure (`not_undone`).
+    Every step that was ever begun is undone, also one of a worker that was killed. What will pass
+    (an outage) is raised, so that the undoing is tried again, for a quarter of an hour; what
+    cannot be undone for another reason is told with the failure (`not_undone`).
     """
     state, step = PublishState(ending["state"]), StepName(ending["step"])
     begun = {row["step"] for row in work.store.steps(work.publish.publish_id)}
@@ -191,8 +205,8 @@ def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> Pu
     for undone in reversed([each for each in pipeline if each.name in begun]):
         try:
             undone.undo(work)
-        except (PreviewError, OSError) as trouble:
-            if isinstance(trouble, PreviewError) and trouble.code in _OF_THE_CONTROL_PLANE:
+        except Exception as trouble:
+            if _will_pass(trouble, ending):
                 raise
             not_undone.append({"step": undone.name, "why": str(trouble)})
             _note(work, f"undo of {undone.name}: {trouble}")
@@ -213,6 +227,12 @@ def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> Pu
             title = next(each.title for each in pipeline if each.name == step)
             _tell_visitors(work, title, 0, state="failed", message=document["message"])
     return state
+
+
+def _will_pass(trouble: Exception, ending: Mapping[str, Any]) -> bool:
+    if not isinstance(trouble, PreviewError) or trouble.code not in _PASSING:
+        return False
+    return trouble.code in _OF_THE_CONTROL_PLANE or time.time() - ending["at"] < _UNDO_LIMIT_S
 
 
 def _note(work: Work, text: str) -> None:
