@@ -3,7 +3,10 @@
 # host name and IPC. Its root is an overlay of this machine's, the upper layer in memory, so
 # nothing that happens inside reaches the machine. Run by tests/box/machine.py, which also ends it.
 #
-#   boot.sh DIRECTORY NAME MEBIBYTES    DIRECTORY is empty; NAME names the cgroups
+#   boot.sh DIRECTORY NAME MEBIBYTES SEEN…
+#
+# DIRECTORY is empty; NAME names the cgroups; SEEN are directories that are seen inside, wherever
+# they lie, each under a layer of its own.
 set -euo pipefail
 stage=${BOOT_STAGE:-namespaces}
 directory=$1 name=$2 mebibytes=$3
@@ -38,6 +41,15 @@ mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 for each in run dev tmp; do mount -t tmpfs -o mode=755,size=256m tmpfs "$root/$each"; done
 chmod 1777 "$root/tmp"
+shift 3
+number=0
+for each; do
+  layer=$directory/seen-$((number += 1))
+  mkdir -p "$layer/upper" "$layer/work" "$root$each"
+  ln -s "$each" "$layer/lower" # a link, because the path may hold what mount(8) takes for its own
+  mount -t overlay -o "lowerdir=$layer/lower,upperdir=$layer/upper,workdir=$layer/work" \
+    overlay "$root$each"
+done
 mkdir "$root/dev/pts" "$root/dev/shm"
 for each in null zero full random urandom tty; do
   touch "$root/dev/$each"

@@ -21,6 +21,12 @@ from pathlib import Path
 from typing import Any
 
 BOOT = Path(__file__).with_name("boot.sh")
+CHECKOUT = Path(__file__).resolve().parents[2]
+UV_CACHE = os.environ.get("UV_CACHE_DIR") or str(
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+)
+SEEN = (CHECKOUT, Path(UV_CACHE))
+"""What must be there inside too, though a machine has a /tmp of its own."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MEMORY_MIB = 3072
@@ -81,7 +87,8 @@ class Machine:
     def argv(self, *argv: str, **environ: str) -> list[str]:
         """The command that runs another one inside."""
         enter = ["nsenter", f"--target={self.pid}", "--all", "--", "env", "-i", "--chdir=/"]
-        values = {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8", **environ}
+        values = {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8", "UV_CACHE_DIR": UV_CACHE}
+        values |= environ
         return [*enter, *(f"{key}={value}" for key, value in values.items()), *argv]
 
     def json(self, *argv: str, check: bool = True, **environ: str) -> Any:
@@ -120,7 +127,7 @@ def booted_machine() -> Iterator[Machine]:
     name = f"ouroboros-box-{uuid.uuid4().hex[:12]}"
     console = (directory.parent / f"{directory.name}.console").open("wb+")
     outer = subprocess.Popen(
-        [BOOT, str(directory), name, str(_MEMORY_MIB)],
+        [BOOT, str(directory), name, str(_MEMORY_MIB), *map(str, SEEN)],
         stdin=subprocess.DEVNULL,
         stdout=console,
         stderr=console,

@@ -311,7 +311,10 @@ def _become_command(spec: dict[str, Any], output: int, failed: int, guard_pid: i
         if os.getppid() != guard_pid:
             os._exit(127)
         os.umask(0o022)
-        os.nice(spec.get("yields_by", 0))  # a starter of before an upgrade says nothing
+        # A starter of before an upgrade says nothing; a hardened unit forbids it, and weighs its
+        # children itself.
+        with contextlib.suppress(PermissionError):
+            os.nice(spec.get("yields_by", 0))
         for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         env = dict(spec["env"])
