@@ -63,7 +63,7 @@ def test_what_is_deleted_or_has_a_wrong_owner_is_mended(host):
     assert changed["/srv/oroboros/secrets"] == "mode 777 → 700"
     assert changed["/srv/oroboros/ouroboros.env"] == "create"
     assert host.provision("--check")["status"] == 0
-    host.wait_healthy(30)
+    host.wait_healthy(90)
 
 
 def test_each_slot_serves_its_own_page_backend_and_database_through_the_router(previews):
@@ -148,7 +148,7 @@ def test_the_health_check_sees_a_stranger_on_a_port_and_the_api_missing(previews
     finally:
         machine.run("systemctl", "stop", "stranger.service")
         machine.run("systemctl", "start", "ouroboros-web@preview3.service", "ouroboros-api.service")
-    previews.wait_healthy(30)
+    previews.wait_healthy(90)
 
 
 def test_the_router_knows_the_slots_and_nobody_else(previews):
@@ -183,7 +183,7 @@ def test_a_visitor_cannot_say_who_they_are(previews):
 
 def test_a_restart_of_postgres_heals_without_a_person(previews, postgres):
     previews.machine.run("systemctl", "restart", postgres)
-    previews.wait_healthy(30)
+    previews.wait_healthy(90)
     wait_until(lambda: previews.get(1, "/api/who")[0] == 200, 30)
 
 

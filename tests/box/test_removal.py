@@ -14,7 +14,7 @@ def test_a_removal_leaves_the_data_and_an_installation_finds_it_again(host):
     assert left.strip() == "0"
     assert not list(machine.inside("/etc/systemd/system").glob("ouroboros*"))
     host.provision()
-    host.wait_healthy(30)
+    host.wait_healthy(90)
 
 
 def test_a_removal_with_data_leaves_nothing(host, postgres):
@@ -33,4 +33,4 @@ def test_a_removal_with_data_leaves_nothing(host, postgres):
     ).stdout  # fmt: skip
     assert not re.search("ouroboros|app_", names)
     host.provision()
-    host.wait_healthy(30)
+    host.wait_healthy(90)

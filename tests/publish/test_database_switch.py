@@ -242,6 +242,7 @@ POINTS = [
 UNDOING = ["exchange.closed", "exchange.renamed", "exchange.done"]
 
 
+@pytest.mark.soak  # tests/publish/test_every_crash.py has the short form
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_killed_while_it_migrates_is_followed_by_one_that_finishes(
     shop, failpoint_file, point
@@ -254,6 +255,7 @@ def test_a_worker_killed_while_it_migrates_is_followed_by_one_that_finishes(
     assert ask(shop, "/api/notes") == ["first"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("point", UNDOING)
 def test_a_worker_killed_while_it_goes_back_is_followed_by_one_that_does(
     shop, failpoint_file, point
