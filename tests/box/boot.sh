@@ -49,6 +49,8 @@ for each; do
   ln -s "$each" "$layer/lower" # a link, because the path may hold what mount(8) takes for its own
   mount -t overlay -o "lowerdir=$layer/lower,upperdir=$layer/upper,workdir=$layer/work" \
     overlay "$root$each"
+  # An instance that runs in the checkout outside is none of the machine's.
+  [ ! -d "$each/.ouroboros" ] || mount -t tmpfs -o size=1m tmpfs "$root$each/.ouroboros"
 done
 mkdir "$root/dev/pts" "$root/dev/shm"
 for each in null zero full random urandom tty; do
