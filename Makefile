@@ -3,8 +3,8 @@
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-# The tests wait for real processes more than they compute, so three run on any machine.
-TEST_PROCESSES := 3
+# The tests wait for real processes more than they compute, so two run on any machine.
+TEST_PROCESSES := 2
 
 .PHONY: help setup demo stop test check soak bench clean tools-for-tests
 
