@@ -1,6 +1,7 @@
 """Failures are told in one form, whoever refuses."""
 
 import re
+import socket
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_a_failure_is_a_problem_document_with_our_code(served, method, path, sen
     assert document["detail"] == document["message"]
     assert document["ok"] is False
     assert document["instance"] == path.partition("?")[0]
+
+
+def test_a_body_without_end_is_refused_before_it_ends(served):
+    """Else whoever may ask at all could fill the memory; it is answered while it still comes."""
+    with served.tcp() as api:
+        address = (api.base_url.host, api.base_url.port)
+    head = (
+        f"POST /api/publishes HTTP/1.1\r\nHost: 127.0.0.1:{address[1]}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n"
+    )
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(head.encode() + b" " * (1 << 20) + b" ")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_refused_method_names_those_that_are_not(served):

@@ -1,27 +1,23 @@
 """Runs commands to their end: the `CommandRunner` port over guarded processes.
 
-Decides when a command has had enough time, output or patience, and what is kept of its output.
-It is apart from `processes`, which only starts and ends things.
+Joins the two halves: `processes` starts and ends things, `watched_command` decides when a command
+has had enough.
 """
 
 import contextlib
 import errno
 import os
-import selectors
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from ouroboros.adapters.leftovers import make_marker
 from ouroboros.adapters.processes import GuardedProcess, GuardedSpec, start_guarded
+from ouroboros.adapters.watched_command import WatchedCommand
 from ouroboros.domain.command import Command, Finished
 from ouroboros.domain.errors import Failed, NotFound
 
-_TAIL_BYTES = 64 * 1024
-_CHUNK_BYTES = 64 * 1024
-_ASK_EVERY_S = 0.05
 _RUN_GRACE_S = 2.0
 
 
@@ -64,117 +60,41 @@ class ProcessRunner:
         finally:
             os.close(written)
         try:
-            return _Run(command, process, read, on_output, cancelled).finish()
+            watched = WatchedCommand(command, process, read, on_output, cancelled)
+            return _finish(watched, command, process)
         finally:
             os.close(read)
 
 
-class _Run:
-    """One run of a command, from its start to its result."""
+def _finish(watched: WatchedCommand, command: Command, process: GuardedProcess) -> Finished:
+    try:
+        watched.watch()
+    except BaseException:
+        # The caller's own callback failed or was interrupted: nothing may stay behind.
+        process.kill()
+        process.wait(2 * _RUN_GRACE_S + 10)
+        raise
+    _raise_failure(command, process)
+    return watched.finished(128 + 9 if process.exit_status is None else process.exit_status)
 
-    def __init__(
-        self,
-        command: Command,
-        process: GuardedProcess,
-        output: int,
-        on_output: Callable[[bytes], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> None:
-        self._command = command
-        self._process = process
-        self._output = output
-        self._on_output = on_output
-        self._asked_to_stop = cancelled
-        self._started_s = time.monotonic()
-        self._tail = bytearray()
-        self._output_bytes = 0
-        self._timed_out = False
-        self._limit_reached = False
-        self._cancelled = False
 
-    def finish(self) -> Finished:
-        os.set_blocking(self._output, False)
-        try:
-            self._watch()
-        except BaseException:
-            # The caller's own callback failed or was interrupted: nothing may stay behind.
-            self._process.kill()
-            self._process.wait(2 * _RUN_GRACE_S + 10)
-            raise
-        self._raise_failure()
-        status = self._process.exit_status
-        return Finished(
-            exit_status=status if status is not None else 128 + 9,
-            duration_s=time.monotonic() - self._started_s,
-            output=bytes(self._tail[-_TAIL_BYTES:]).decode("utf-8", "replace"),
-            output_bytes=self._output_bytes,
-            timed_out=self._timed_out,
-            output_limit_reached=self._limit_reached,
-            cancelled=self._cancelled,
+def _raise_failure(command: Command, process: GuardedProcess) -> None:
+    if process.failure is None:
+        return
+    stage, number = process.failure
+    program = command.argv[0]
+    if stage == "exec" and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+        path = command.env.get("PATH", os.defpath)
+        raise NotFound(
+            "command_not_found",
+            f"{program}: {os.strerror(number)} (PATH={path})",
+            f"install {Path(program).name}, or name it by its full path",
         )
-
-    def _watch(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process, selectors.EVENT_READ)
-            selector.register(self._output, selectors.EVENT_READ)
-            while not self._process.gone:
-                for key, _ in selector.select(_ASK_EVERY_S):
-                    if key.fd != self._output:
-                        self._process.read_events()
-                    elif not self._read_output():
-                        selector.unregister(self._output)
-                self._check_limits()
-        # The guard has ended every writer; what they wrote before is in the pipe.
-        while self._read_output():
-            pass
-
-    def _read_output(self) -> bool:
-        """Take one chunk; False at the end of file, or when there is nothing after the end."""
-        try:
-            chunk = os.read(self._output, _CHUNK_BYTES)
-        except BlockingIOError:
-            return not self._process.gone
-        if not chunk:
-            return False
-        kept = chunk[: self._command.output_limit_bytes - self._output_bytes]
-        if len(kept) < len(chunk) and not self._limit_reached:
-            self._limit_reached = True
-            self._process.kill()
-        self._output_bytes += len(kept)
-        self._tail += kept
-        if len(self._tail) > 4 * _TAIL_BYTES:
-            del self._tail[:-_TAIL_BYTES]
-        if kept and self._on_output is not None:
-            self._on_output(kept)
-        return True
-
-    def _check_limits(self) -> None:
-        if self._timed_out or self._cancelled or self._process.gone:
-            return
-        if time.monotonic() - self._started_s > self._command.time_limit_s:
-            self._timed_out = True
-        elif self._asked_to_stop is not None and self._asked_to_stop():
-            self._cancelled = True
-        if self._timed_out or self._cancelled:
-            self._process.stop()
-
-    def _raise_failure(self) -> None:
-        if self._process.failure is None:
-            return
-        stage, number = self._process.failure
-        program = self._command.argv[0]
-        if stage == "exec" and number in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-            path = self._command.env.get("PATH", os.defpath)
-            raise NotFound(
-                "command_not_found",
-                f"{program}: {os.strerror(number)} (PATH={path})",
-                f"install {Path(program).name}, or name it by its full path",
-            )
-        raise Failed(
-            "command_not_started",
-            f"{self._command.shown()} in {self._command.cwd}: {os.strerror(number)} ({stage})",
-            "check that the directory exists and may be entered",
-        )
+    raise Failed(
+        "command_not_started",
+        f"{command.shown()} in {command.cwd}: {os.strerror(number)} ({stage})",
+        "check that the directory exists and may be entered",
+    )
 
 
 @contextlib.contextmanager

@@ -16,7 +16,9 @@ from ouroboros.adapters.control.audit import Deed
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.access import Principal
 from ouroboros.domain.errors import PreviewError
+from ouroboros.entrypoints.http.bodies import read_body, replay
 from ouroboros.entrypoints.http.browsers import SAFE
+from ouroboros.entrypoints.http.problems import answer_error
 
 _NOT_RECORDED = ("/heartbeat", "/sign-in", "/database/diff", "/database/verify")
 _SECRETS = {"secret", "token", "password", "form_token"}
@@ -48,7 +50,11 @@ class Deeds:
             # Whoever is not known can do nothing, and must not fill the log with trying.
             await self._app(scope, receive, send)
             return
-        body = await request.body()
+        try:
+            body = await read_body(request)
+        except PreviewError as error:
+            await answer_error(request, error, 413)(scope, receive, send)
+            return
         deed = Deed(_named(who), f"{scope['method']} {scope['path']}")
         deed.request = _asked(body)
         await run_sync(self._name_target, deed, scope["path"])
@@ -63,16 +69,7 @@ class Deeds:
                 return
             await send(message)
 
-        told = False
-
-        async def again() -> Message:
-            nonlocal told
-            if told:
-                return await receive()
-            told = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, again, watch)
+        await self._app(scope, replay(body, receive), watch)
         if deed.status not in _NO_DEED:
             await run_sync(self._record, deed)
         for message in held:

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ouroboros.adapters.control.answers import AnswerStore, KeptAnswer
 from ouroboros.domain.access import Principal
 from ouroboros.domain.errors import BadInput, PreviewError
+from ouroboros.entrypoints.http.bodies import read_body, replay
 from ouroboros.entrypoints.http.problems import answer_error
 
-_BODY_LIMIT_BYTES = 1 << 20
 _WHOLE = ("application/json", "text/html")
 _KEY_LENGTH = 200
 
@@ -46,10 +46,10 @@ class Repeats:
     async def _act(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            body = await _read_body(request)
+            body = await read_body(request)
             key = _key_of(request)
             if key is None:
-                await self._app(scope, _replay(body, receive), send)
+                await self._app(scope, replay(body, receive), send)
                 return
             principal: Principal = request.state.principal
             who = principal.secret_id or f"{principal.kind}"
@@ -64,7 +64,7 @@ class Repeats:
             again = Response(kept.body, kept.status, headers, kept.media_type)
             await again(scope, receive, send)
             return
-        await self._first(scope, _replay(body, receive), send, (who, key))
+        await self._first(scope, replay(body, receive), send, (who, key))
 
     async def _first(
         self, scope: Scope, receive: Receive, send: Send, claim: tuple[str, str]
@@ -146,30 +146,6 @@ class _Tagging:
         start["headers"] = headers.raw
         await self._send(start)
         await self._send({"type": "http.response.body", "body": b"" if self._head_only else body})
-
-
-async def _read_body(request: Request) -> bytes:
-    """The whole body; raises `body_too_large` above 1 MiB."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY_LIMIT_BYTES:
-            raise BadInput("body_too_large", "a request's body has at most 1 MiB")
-    return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that tells the body again, then what really comes."""
-    told = False
-
-    async def again() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 def _key_of(request: Request) -> str | None:
