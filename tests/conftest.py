@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         used = getattr(item, "fixturenames", ())
-        group = next((name for name in ("published", "host") if name in used), str(item.path))
+        file = item.nodeid.partition("::")[0]
+        group = next((name for name in ("published", "host") if name in used), file)
         item.add_marker(pytest.mark.xdist_group(group))
 
 

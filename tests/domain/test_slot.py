@@ -11,17 +11,17 @@ POOL = make_pool()
 
 
 @pytest.mark.parametrize(
-    ("number", "host", "web", "api", "database", "unit", "root"),
+    ("number", "host_name", "web", "api", "database", "unit", "root"),
     [
         (1, "preview1.example.com", 3101, 8101, "app_preview_1", "preview1", "web-preview-1"),
         (2, "preview2.example.com", 3102, 8102, "app_preview_2", "preview2", "web-preview-2"),
         (3, "preview3.example.com", 3103, 8103, "app_preview_3", "preview3", "web-preview-3"),
     ],
 )
-def test_a_slot_has_the_names_of_the_contract(number, host, web, api, database, unit, root):
+def test_a_slot_has_the_names_of_the_contract(number, host_name, web, api, database, unit, root):
     slot = make_pool(domain="example.com").by_number(number)
     assert slot.id == f"preview-{number}"
-    assert (slot.host_name, slot.web_port, slot.api_port) == (host, web, api)
+    assert (slot.host_name, slot.web_port, slot.api_port) == (host_name, web, api)
     assert (slot.database.name, slot.database.role) == (database, database)
     assert slot.web_unit == f"ouroboros-web@{unit}"
     assert slot.backend_unit == f"ouroboros-backend@{unit}"
