@@ -17,7 +17,7 @@ from ouroboros.adapters.control.answers import AnswerStore
 from ouroboros.adapters.control.audit import AuditLog
 from ouroboros.adapters.control.connection import ControlPool, open_pool
 from ouroboros.adapters.control.events import EventReader
-from ouroboros.adapters.control.leases import LeaseStore
+from ouroboros.adapters.control.leases import THIS_HOST, LeaseStore
 from ouroboros.adapters.control.output import OutputStore
 from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.control.releases import ReleaseStore
@@ -46,7 +46,6 @@ from ouroboros.services.publish.migrate import Migrator
 from ouroboros.services.publish.rollback import Rollback
 from ouroboros.settings import Settings
 
-_HOST = "local"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TOOLS = ("uv", "node", "npm", "npx")
 
@@ -102,7 +101,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         settings.pool,
         ttl_s=settings.lease_ttl_s,
         claim_ttl_s=settings.claim_ttl_s,
-        host=_HOST,
+        host=THIS_HOST,
     )
     slots = SlotReader(control, settings.pool)
     publishes = PublishStore(control, settings.pool)

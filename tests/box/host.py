@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.box.machine import Machine, wait_until
+from tests.box.machine import Machine
 
 HOME = Path(__file__).resolve().parents[2]
 PROVISION = str(HOME / "scripts" / "preview-slots-provision.sh")
@@ -118,15 +119,18 @@ class Host:
         body, _, status = done.stdout.rpartition("\n")
         return int(status), body
 
-    def is_healthy(self) -> bool:
-        """Whether the health check finds every slot well."""
+    def unhealthy(self) -> str:
+        """What the health check does not find well; empty when all is."""
         checked = self.machine.run("/srv/oroboros/current/scripts/preview-slots-health-check.sh",
                                    check=False)  # fmt: skip
-        return checked.returncode == 0
+        return "" if checked.returncode == 0 else checked.stdout + checked.stderr
 
     def wait_healthy(self, limit_s: float) -> None:
-        """Wait until the health check is green."""
-        wait_until(self.is_healthy, limit_s)
+        """Wait until the health check is green; fails with what it says at last."""
+        deadline = time.monotonic() + limit_s
+        while said := self.unhealthy():
+            assert time.monotonic() < deadline, f"not healthy after {limit_s} s: {said}"
+            time.sleep(0.1)
 
 
 def install_host(machine: Machine) -> Host:

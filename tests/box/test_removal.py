@@ -5,10 +5,11 @@ import re
 from tests.box.test_host import units
 
 
-def test_a_removal_leaves_the_data_and_an_installation_finds_it_again(host):
-    machine = host.machine
+def test_a_removal_leaves_the_data_and_an_installation_finds_it_again(previews):
+    host, machine = previews, previews.machine
     removed = host.provision("--uninstall")
     assert "/srv/oroboros/secrets" in removed["kept"]
+    assert removed["leases_ended"] >= 1
     assert units(host) == {}
     left = machine.run("sh", "-c", "ps -eo user:32,args | grep -c '[o]uroboros' || true").stdout
     assert left.strip() == "0"

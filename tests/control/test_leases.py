@@ -164,6 +164,21 @@ def test_a_slot_that_leaves_the_configuration_is_not_leased_but_keeps_its_fence(
     assert control_plane.take("b").lease.slot.id == "preview-2"
 
 
+def test_a_retired_host_holds_no_lease_until_it_registers_again(control_plane):
+    lease = control_plane.take("a").lease
+    for run in ("b", "c", "waits"):
+        control_plane.take(run)
+    assert control_plane.leases.retire() == 3
+    assert control_plane.leases.retire() == 0
+    with pytest.raises(Refused, match="lease_lost"):
+        control_plane.leases.heartbeat(lease.slot, "a")
+    control_plane.leases.turn()
+    assert control_plane.leases.claim("waits") is None
+    control_plane.leases.register()
+    control_plane.leases.turn()
+    assert control_plane.leases.claim("waits").lease.fence == lease.fence + 1
+
+
 def test_sixty_threads_allocating_and_releasing_never_share_a_slot(control_plane):
     holders: dict[str, str] = {}
     shared: list[str] = []

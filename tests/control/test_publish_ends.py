@@ -38,6 +38,14 @@ def test_a_publish_becomes_the_live_one_in_the_instant_it_ends_ready(control_pla
     assert live_publish(control_plane) == running.publish_id
 
 
+def test_a_slot_shows_no_publish_when_its_lease_has_ended(control_plane, running):
+    """Else whoever compares what is told with what is served finds a free slot broken."""
+    control_plane.publishes.finish_ready(running)
+    assert control_plane.reader.get(running.slot)["publish_id"] == running.publish_id
+    control_plane.leases.release(running.slot, "a")
+    assert control_plane.reader.get(running.slot)["publish_id"] is None
+
+
 def test_a_cancelled_publish_cannot_become_ready_however_late_it_was_cancelled(
     control_plane, running
 ):

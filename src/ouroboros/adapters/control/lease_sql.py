@@ -31,7 +31,8 @@ LOOK = "UPDATE hosts SET looked_at = clock_timestamp() WHERE host = %(host)s"
 EXPIRE = """
     WITH overdue AS (
         SELECT slot_id, run_id, leased_at FROM slots
-        WHERE host = %(host)s AND lease_state = 'leased' AND expires_at <= clock_timestamp()
+        WHERE host = %(host)s AND lease_state = 'leased'
+            AND (expires_at <= clock_timestamp() OR NOT in_pool)
         FOR UPDATE
     ), ended AS (
         UPDATE runs SET state = 'ended' FROM overdue WHERE runs.run_id = overdue.run_id

@@ -25,6 +25,8 @@ from ouroboros.domain.lease import Holder, Lease, Waiting
 from ouroboros.domain.slot import Slot, SlotPool
 
 SLOTS_CHANNEL = "ouroboros_slots"
+THIS_HOST = "local"
+"""What the control plane calls the host of this installation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,18 @@ class LeaseStore:
                 values = {"slot_id": slot.id, "number": slot.number, **self._limits}
                 db.execute(sql.REGISTER_SLOT, values)
             db.execute(sql.RETIRE_SLOTS, {"ids": ids, **self._limits})
+
+    def retire(self) -> int:
+        """Take every slot of this host out of the pool and end its leases; returns how many.
+
+        Runs that wait go on waiting, for another host or until this one registers again.
+        """
+        with transaction(self._pool) as db:
+            db.execute(sql.TURNSTILE, self._limits)
+            db.execute(sql.RETIRE_SLOTS, {"ids": [], **self._limits})
+            expired = db.execute(sql.EXPIRE, self._limits).fetchall()
+            _record(db, "lease.expired", expired)
+        return len(expired)
 
     def enqueue(self, run_id: str, branch: str, priority: int = 0) -> None:
         """Put a run at the end of its priority, unless it waits or holds a slot already."""

@@ -21,7 +21,7 @@ _LIST = """
         reset.details ->> 'fingerprint' AS database_fingerprint
     FROM slots s
     LEFT JOIN runs r ON r.run_id = s.run_id
-    LEFT JOIN publishes live ON live.publish_id = s.live_publish
+    LEFT JOIN publishes live ON live.publish_id = s.live_publish AND s.lease_state = 'leased'
     LEFT JOIN LATERAL (
         SELECT * FROM publishes p WHERE p.slot_id = s.slot_id AND p.fence = s.fence
             AND p.run_id = s.run_id ORDER BY p.seq DESC LIMIT 1

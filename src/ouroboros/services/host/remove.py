@@ -1,17 +1,21 @@
 """Taking an installation away from a host: everything, but the data unless it is told."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ouroboros.adapters.control.connection import open_pool
+from ouroboros.adapters.control.leases import THIS_HOST, LeaseStore
 from ouroboros.adapters.host import cluster
 from ouroboros.adapters.host.units import reload_units, remove_units
 from ouroboros.adapters.host.users import remove_users
+from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.slot import SlotPool
 from ouroboros.plans import host
 from ouroboros.plans.units import SERVICE_USER, SURFACE_USER
 from ouroboros.services.host.provision import read_host_settings, require_ready_host
-from ouroboros.settings import read_settings
+from ouroboros.settings import Settings, read_settings
 
 _KEPT = ("secrets", "repositories", "artifacts", "snapshots", "backups", "ouroboros.env")
 
@@ -19,12 +23,15 @@ _KEPT = ("secrets", "repositories", "artifacts", "snapshots", "backups", "ourobo
 def remove_from_host(*, with_data: bool) -> dict[str, Any]:
     """End and remove what provisioning installed; may be repeated.
 
-    Databases, passwords, snapshots, repositories and artifacts stay unless `with_data`.
+    Databases, passwords, snapshots, repositories and artifacts stay unless `with_data`. Previews
+    do not, so their leases end.
     """
     require_ready_host()
     values, dsn, own_cluster = read_host_settings({})
-    pool = read_settings({**values, "OUROBOROS_CONTROL_DSN": dsn}).pool
+    settings = read_settings({**values, "OUROBOROS_CONTROL_DSN": dsn})
+    pool = settings.pool
     remove_units(_units(pool))
+    told = _end_leases(settings, dsn)
     removed = [path for path in _system_files(pool) if _remove(path)]
     reload_units()
     if own_cluster:
@@ -41,7 +48,27 @@ def remove_from_host(*, with_data: bool) -> dict[str, Any]:
     return {
         "removed": [str(path) for path in removed],
         "kept": [str(path) for path in kept if path.exists()],
+        **told,
     }
+
+
+def _end_leases(settings: Settings, dsn: str) -> dict[str, Any]:
+    """End the leases of slots whose previews go with their releases.
+
+    A control plane that does not answer keeps nothing here: its leases end by themselves.
+    """
+    with closing(open_pool(dsn, "ouroboros-provision", max_size=1)) as connections:
+        leases = LeaseStore(
+            connections,
+            settings.pool,
+            ttl_s=settings.lease_ttl_s,
+            claim_ttl_s=settings.claim_ttl_s,
+            host=THIS_HOST,
+        )
+        try:
+            return {"leases_ended": leases.retire()}
+        except PreviewError as error:
+            return {"leases_not_ended": error.message}
 
 
 def _units(pool: SlotPool) -> list[str]:
