@@ -17,7 +17,10 @@ compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || [ -n "${OUROBOROS
 { command -v node && command -v npm; } > /dev/null || extras+=(--extra node)
 
 wanted="${UV_VERSION:?} ${extras[*]-} $(cat uv.lock pyproject.toml scripts/setup.sh | sha256sum) $PWD"
-[ -f .venv/.set-up ] && [ "$(cat .venv/.set-up)" = "$wanted" ] && exit 0
+# Every command and every service is a process of its own: it should not compile what it imports,
+# also where PYTHONDONTWRITEBYTECODE keeps Python from remembering it.
+compile() { .venv/bin/python -m compileall -q src; }
+[ -f .venv/.set-up ] && [ "$(cat .venv/.set-up)" = "$wanted" ] && compile && exit 0
 
 if [ ! -x .venv/bin/pip ]; then
   rm -rf .venv
@@ -39,5 +42,6 @@ say "installing what uv.lock pins${extras[*]+ (${extras[*]})}"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" 2>&1 |
   { grep -v WARNING >&2 || true; }
 UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .venv/bin/uv sync --quiet --frozen \
-  --inexact "${extras[@]}"
+  --inexact --compile-bytecode "${extras[@]}"
+compile
 printf '%s' "$wanted" > .venv/.set-up

@@ -1,8 +1,10 @@
-"""Holding back the visitors of a backend that must make room for its successor.
+"""Holding back the visitors of a backend that makes room for its successor.
 
-A backend that binds its port by itself cannot run beside the next one. A request that is sent to
-it while it ends may be lost, and nobody may send it again; so the surface is asked to keep new
-ones to itself first, and the backend is ended when it has answered what it had.
+A request that is sent to a backend while it ends may be lost, and nobody may send it again; so the
+surface is asked to keep new ones to itself first. One that binds its port by itself cannot run
+beside the next one and is ended when it has answered what it had. One that inherits its listener
+drains while the next one serves already: holding visitors back for that instant shows them the
+new pages and the new backend together.
 """
 
 import time
@@ -20,15 +22,17 @@ _POLL_S = 0.01
 
 
 @contextmanager
-def visitors_held_back(roots: WebRoots, slot: Slot, fence: int) -> Iterator[None]:
-    """Do something while the surface sends nothing to the slot's backend.
+def visitors_held_back(
+    roots: WebRoots, slot: Slot, fence: int, answers_limit_s: float = _ANSWERS_LIMIT_S
+) -> Iterator[None]:
+    """Do something while the surface sends nothing new to the slot's backend.
 
-    Waits at most 5 s for answers in progress: a stream of events has no end. A hold that a killed
-    process leaves ends by itself after 30 s. Raises `stale_fence`.
+    Waits at most `answers_limit_s` for answers in progress: a stream of events has no end. A hold
+    that a killed process leaves ends by itself after 30 s. Raises `stale_fence`.
     """
     roots.hold(slot, fence, time.time() + _HOLD_S)
     try:
-        deadline = time.monotonic() + _ANSWERS_LIMIT_S
+        deadline = time.monotonic() + answers_limit_s
         while _has_requests(slot) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         yield

@@ -22,6 +22,7 @@ from ouroboros.entrypoints.supervisor.watch import Patience
 from ouroboros.ports import BackendSpec, BackendStatus
 
 _READY_WAIT_S = 10.0
+_LEAVING_WAIT_S = 1.0
 _DEATHS_UNTIL_FAILED = 5
 
 
@@ -43,6 +44,7 @@ class SlotBackend:
         self._port = HeldPort(slot.api_port)
         self._live: Serving | None = None
         self._candidate: Serving | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._reviver: asyncio.Task[None] | None = None
         self._spec: BackendSpec | None = None
         self._deaths = 0
@@ -122,8 +124,9 @@ class SlotBackend:
     async def promote(self, publish_id: str) -> None:
         """Let the candidate take the port, then drain and end the one before it.
 
-        May be repeated. Raises `no_candidate`, `candidate_not_ready`, `promotion_unproven`;
-        after each of them the one before serves as it did.
+        Returns when the one before accepts nothing any more: what it has, it answers behind. May be
+        repeated. Raises `no_candidate`, `candidate_not_ready`, `promotion_unproven`; after each of
+        them the one before serves as it did.
         """
         candidate = self._candidate
         if candidate is None or candidate.spec.publish_id != publish_id:
@@ -147,7 +150,10 @@ class SlotBackend:
         self._spec = candidate.spec
         candidate.follow(self._changed, self._note_death)
         if before is not None:
-            await before.end()
+            leaving = asyncio.create_task(before.end())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            await before.accepts_no_more(self.slot.api_port, _LEAVING_WAIT_S)
         self._changed()
 
     async def discard(self) -> None:
@@ -235,6 +241,8 @@ class SlotBackend:
         live, self._live = self._live, None
         if live is not None:
             await live.end()
+        if self._leaving:
+            await asyncio.wait(self._leaving)
 
     async def _end_candidate(self) -> None:
         candidate, self._candidate = self._candidate, None

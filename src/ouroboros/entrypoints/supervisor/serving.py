@@ -70,6 +70,16 @@ class Serving:
             await asyncio.sleep(0.005)
         return False
 
+    async def accepts_no_more(self, port: int, limit_s: float) -> bool:
+        """Wait until none of its processes holds a listener of this port any more."""
+        deadline = asyncio.get_running_loop().time() + limit_s
+        while self.alive and asyncio.get_running_loop().time() < deadline:
+            entries = list_descendants(self.child.process.guard_pid)
+            if not listens_in(port, {entry.pid for entry in entries}):
+                return True
+            await asyncio.sleep(0.005)
+        return not self.alive
+
     async def end(self) -> None:
         """Let it drain, then end it and everything it forked."""
         self._cancel_tasks()

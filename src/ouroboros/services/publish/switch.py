@@ -1,7 +1,8 @@
 """Switch: show visitors the new front end and the new backend, and prove that they are served.
 
-Both switches happen under the lease's fence. What was served before is remembered first, so a
-failure of the proof goes back by itself.
+Both switches happen under the lease's fence and while the surface holds back what it would send to
+the backend: no visitor sees one without the other, or either before it is proven. What was served
+before is remembered first, so a failure of the proof goes back by itself.
 """
 
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 from ouroboros.adapters.http_probe import ask
 from ouroboros.domain.errors import Failed
+from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.work import Work
 
 _PROOF_LIMIT_S = 10.0
@@ -19,19 +21,20 @@ def switch_visitors(work: Work) -> dict[str, Any]:
     publish, roots = work.publish, work.backends.web_roots
     with work.under_fence():
         pass  # the runtime refuses a lower fence only once it has seen a higher one
-    if work.results["restart"].get("listen") == "socket":
-        work.backends.runtime.promote(publish.slot, publish.release_id, publish.fence)
-    with work.under_fence():
-        roots.switch(publish.slot, work.release, publish.fence)
-        roots.tell(
-            publish.slot,
-            publish.fence,
-            "ready",
-            run_id=publish.run_id,
-            commit_sha=work.commit,
-            publish_id=publish.release_id,
-        )
-    _prove(work)
+    with visitors_held_back(roots, publish.slot, publish.fence, answers_limit_s=0):
+        if work.results["restart"].get("listen") == "socket":
+            work.backends.runtime.promote(publish.slot, publish.release_id, publish.fence)
+        with work.under_fence():
+            roots.switch(publish.slot, work.release, publish.fence)
+            roots.tell(
+                publish.slot,
+                publish.fence,
+                "ready",
+                run_id=publish.run_id,
+                commit_sha=work.commit,
+                publish_id=publish.release_id,
+            )
+        _prove(work)
     return {"release": work.release.name, "before": live_before(work)}
 
 
