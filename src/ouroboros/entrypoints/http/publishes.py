@@ -1,11 +1,13 @@
 """Publishes: queue one, watch it, read its log, cancel it."""
 
+import threading
 import time
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 
+from ouroboros.adapters.control.listener import ChangeListener
 from ouroboros.adapters.publish_log import PUBLISH_LOG
 from ouroboros.domain.access import Kind, Principal
 from ouroboros.domain.errors import Refused
@@ -16,7 +18,8 @@ from ouroboros.plans.git import parse_repository
 
 router = APIRouter(prefix="/api/publishes", tags=["publishes"])
 
-_POLL_S = 0.05
+_LOOK_AGAIN_S = 2.0
+"""How soon a waiting answer looks by itself, should a notification have been lost."""
 
 
 class PublishRequest(BaseModel):
@@ -57,15 +60,24 @@ def list_publishes(
 
 @router.get("/{publish_id}")
 def get_publish(
-    at: At, publish_id: str, wait_s: float = Query(0.0, ge=0.0, le=60.0), seen: str = ""
+    request: Request,
+    at: At,
+    publish_id: str,
+    wait_s: float = Query(0.0, ge=0.0, le=60.0),
+    seen: str = "",
 ) -> dict[str, Any]:
     """One publish with its steps; with `wait_s` the answer waits until it differs from `seen`."""
     deadline = time.monotonic() + wait_s
-    while True:
-        found = describe_publish(at, publish_id)
-        if found["version"] != seen or time.monotonic() >= deadline:
-            return {"ok": True, **found}
-        time.sleep(_POLL_S)
+    changes: ChangeListener = request.app.state.publish_changes
+    changed = threading.Event()
+    with changes.calling(publish_id, changed.set):
+        while True:
+            changed.clear()
+            found = describe_publish(at, publish_id)
+            left_s = deadline - time.monotonic()
+            if found["version"] != seen or left_s <= 0:
+                return {"ok": True, **found}
+            changed.wait(min(left_s, _LOOK_AGAIN_S))
 
 
 @router.post("/{publish_id}/cancel")
