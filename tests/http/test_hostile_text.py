@@ -137,7 +137,7 @@ def test_no_script_of_a_stored_text_runs_on_any_page(served, trapped):
     seen = 0
     for path in pages:
         answer = page.goto(base + path)
-        assert answer.status != 500, path
+        assert answer.status != 500, (path, page.locator("main").inner_text())
         page.wait_for_load_state()
         seen += page.locator("main").inner_text().count("trap")
         links = page.eval_on_selector_all("[href]", "all => all.map(each => each.href)")
