@@ -21,12 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests stay together when several processes run them.
 
     A file's tests share what they set up; those on the published example share an instance over
-    files, and those on a host a machine, which take long to make.
+    files, and those on a host a machine, which take long to make; so do those with a browser.
     """
     for item in items:
         used = getattr(item, "fixturenames", ())
         file = item.nodeid.partition("::")[0]
-        group = next((name for name in ("published", "host") if name in used), file)
+        shared = ("published", "host", "pictured")
+        group = next((name for name in shared if name in used), file)
         item.add_marker(pytest.mark.xdist_group(group))
 
 

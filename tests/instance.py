@@ -94,6 +94,8 @@ def make_instance(directory: Path, **settings: str) -> Instance:
         "OUROBOROS_API_PORT_BASE": str(base + 10),
         "OUROBOROS_API_PORT": str(base + 20),
         "OUROBOROS_CADDY_PORT": str(base + 21),
+        # A browser after each of hundreds of publishes would be most of the suite's work.
+        "OUROBOROS_PICTURES": "off",
         **settings,
     }
     return Instance(directory / "state", environ, base, base + 10, base + 20)

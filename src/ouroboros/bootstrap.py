@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ouroboros.adapters.browser import PageBrowser
 from ouroboros.adapters.cluster.access import ClusterAccess, external_access
 from ouroboros.adapters.cluster.embedded import plan_server
 from ouroboros.adapters.command_runner import ProcessRunner
@@ -19,6 +20,7 @@ from ouroboros.adapters.control.connection import ControlPool, open_pool
 from ouroboros.adapters.control.events import EventReader
 from ouroboros.adapters.control.leases import THIS_HOST, LeaseStore
 from ouroboros.adapters.control.output import OutputStore
+from ouroboros.adapters.control.pictures import PictureStore
 from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.control.releases import ReleaseStore
 from ouroboros.adapters.control.runs import RunReader
@@ -41,6 +43,8 @@ from ouroboros.services.host import Host
 from ouroboros.services.leasing.allocate import Allocator
 from ouroboros.services.leasing.evict import Evictor
 from ouroboros.services.leasing.keep import Keeper
+from ouroboros.services.pictures.compare import PictureComparison
+from ouroboros.services.pictures.take import Pictures
 from ouroboros.services.publish.collect import Collector
 from ouroboros.services.publish.migrate import Migrator
 from ouroboros.services.publish.rollback import Rollback
@@ -81,6 +85,9 @@ class Installation:
     collector: Collector
     rollback: Rollback
     doctor: Doctor
+    browser: PageBrowser
+    pictures: Pictures
+    comparison: PictureComparison
 
     def close(self) -> None:
         """Give back the connections."""
@@ -118,6 +125,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         float(settings.ready_time_limit_s),
     )
     keeper = Keeper(leases, publishes, runtime, web_roots)
+    browser = PageBrowser(runner, layout.visits, settings.chromium, settings.systemd)
     return Installation(
         settings=settings,
         environ=environ,
@@ -151,6 +159,16 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
                 "host": examine_host(control, settings),
             }
         ),
+        browser=browser,
+        pictures=Pictures(
+            browser,
+            PictureStore(control, settings.pool),
+            web_roots,
+            layout,
+            settings.pool,
+            settings.pictures and not settings.systemd,
+        ),
+        comparison=PictureComparison(publishes, layout),
     )
 
 

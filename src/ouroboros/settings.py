@@ -65,6 +65,10 @@ class Settings:
     """What builds may reach on a host: `any` but the host itself, `none`, or addresses."""
     tls: str = "off"
     """Certificates of the router on a host: `off`, `internal` or `auto`."""
+    chromium: Path | None = None
+    """The Chromium that visits pages; None looks for the system's."""
+    pictures: bool = False
+    """Whether a picture is taken of each preview that has become ready."""
 
     @property
     def local(self) -> bool:
@@ -137,6 +141,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         systemd=reader.choice("OUROBOROS_PROCESSES", ("supervisor", "systemd")) == "systemd",
         build_egress=reader.egress("OUROBOROS_BUILD_EGRESS"),
         tls=reader.choice("OUROBOROS_TLS", _tls_choices(pool)),
+        chromium=reader.optional_path("OUROBOROS_CHROMIUM"),
+        pictures=reader.choice("OUROBOROS_PICTURES", ("on", "off")) == "on",
     )
     reader.finish()
     return settings

@@ -27,6 +27,9 @@ status = 204
 [[smoke]]
 path = "/"
 contains = "hello"
+[[smoke]]
+kind = "page"
+path = "/board"
 """
 
 
@@ -46,7 +49,16 @@ def test_a_full_file_is_read():
     assert read.backend.start[-1] == "{port}"
     assert read.backend.env["DB"] == "{database.url}"
     assert (read.migrate, read.migrate_dir) == (("./migrate",), "server")
-    assert [check.status for check in read.smoke] == [204, 200]
+    assert [check.status for check in read.smoke] == [204, 200, 200]
+    assert [check.kind for check in read.smoke] == ["http", "http", "page"]
+
+
+def test_a_page_check_is_visited_with_get_and_there_are_few_of_them():
+    page = '[[smoke]]\nkind = "page"\npath = "/"\n'
+    text = "[frontend]\n" + page + 'method = "POST"\n[[smoke]]\nkind = "browser"\npath = "/"\n'
+    assert problems(text).keys() == {"smoke[0].method", "smoke[1].kind"}
+    assert problems("[frontend]\n" + 21 * page).keys() == {"smoke"}
+    assert parse_application("[frontend]\n" + 20 * page).smoke[19].kind == "page"
 
 
 def test_every_problem_is_told_at_once():

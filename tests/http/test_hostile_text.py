@@ -59,8 +59,9 @@ def store(served, text: str) -> dict[str, str]:
     served.sql(
         "UPDATE publishes SET ref = %(text)s, repo = %(text)s, state = 'failed', "
         "finished_at = clock_timestamp(), failed_step = %(text)s, error = jsonb_build_object("
-        "'error', %(text)s::text, 'message', %(text)s::text, 'hint', %(text)s::text) "
-        "WHERE publish_id = %(publish)s",
+        "'error', %(text)s::text, 'message', %(text)s::text, 'hint', %(text)s::text), "
+        "details = jsonb_build_object('picture', jsonb_build_object('state', 'failed', "
+        "'message', %(text)s::text, 'hint', %(text)s::text)) WHERE publish_id = %(publish)s",
         text=shown,
         publish=publish,
     )

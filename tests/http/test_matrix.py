@@ -54,6 +54,7 @@ def world(served):
 def fill(path: str, names: dict[str, str]) -> str:
     others = {"name": "nothing-there", "verb": "stop", "token_id": "aaaaaaaa", "digest": "x",
               "action": "extend", "name:path": "live.js"}  # fmt: skip
+    others["other"] = names["publish_id"]
     return re.sub(r"{([^}]+)}", lambda found: {**others, **names}[found.group(1)], path)
 
 
@@ -115,6 +116,15 @@ def test_a_token_of_a_run_reaches_nothing_of_another(served, world, scope, run):
             if (status not in DENIED) != (enough and own):
                 wrong.append((method, path, status))
     assert wrong == []
+
+
+def test_a_token_of_a_run_compares_nothing_with_another_runs_publish(served, world):
+    with served.bearer("read", OWN) as client:
+        for names in ((OWN, FOREIGN), (FOREIGN, OWN)):
+            one, two = (world[name]["publish_id"] for name in names)
+            for end in ("", "/picture"):
+                answer = client.get(f"/api/publishes/{one}/compare/{two}{end}")
+                assert (answer.status_code, answer.json()["error"]) == (403, "foreign_run")
 
 
 def test_a_browser_that_has_not_signed_in_may_look_and_not_act(served, world):

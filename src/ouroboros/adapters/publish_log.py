@@ -21,6 +21,7 @@ PUBLISH_LOG = "preview.publish.log"
 OUTPUT_KEPT_BYTES = 8 * 1024 * 1024
 """How much of one step's output is kept; of what comes later, the last `_TAIL_BYTES`."""
 _TAIL_BYTES = 64 * 1024
+_MEDIA_TYPES = {".json": "application/json", ".png": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,14 @@ class Artifact:
     size_bytes: int
     sha256: str
     path: Path
+
+
+def artifact_of(path: Path) -> Artifact:
+    """The identity of a finished file, whose name says what it is."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    media_type = _MEDIA_TYPES.get(path.suffix, "text/plain; charset=utf-8")
+    return Artifact(path.name, media_type, path.stat().st_size, digest, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +159,14 @@ class PublishLog:
         data = self._mask.mask(text).encode("utf-8", "backslashreplace")
         (self._directory / name).write_bytes(data)
 
+    def keep(self, name: str, data: bytes) -> None:
+        """Write a whole artifact that is no text."""
+        (self._directory / name).write_bytes(data)
+
     def artifact(self, name: str) -> Artifact:
         """The identity of a file as it stands now."""
         self.flush()
-        path = self._directory / name
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        media_type = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
-        return Artifact(name, media_type, path.stat().st_size, digest, path)
+        return artifact_of(self._directory / name)
 
     def _keep(self, text: str) -> None:
         """Write output as far as the step's share goes, and remember the end of the rest."""

@@ -55,6 +55,16 @@ class Client:
         """POST a document and return the answer's."""
         return self._request("POST", path, document or {}, time_limit_s)
 
+    def get_file(
+        self, path: str, query: Mapping[str, Any] | None = None, time_limit_s: float = 60.0
+    ) -> bytes:
+        """GET a file as it is; raises as `get` does."""
+        with self._answered("GET", _with_query(path, query), None, time_limit_s) as response:
+            body = response.read()
+            if response.status >= 400:
+                _read(response, body)
+            return body
+
     def events(
         self, path: str, query: Mapping[str, Any] | None = None, time_limit_s: float = 30.0
     ) -> Iterator[tuple[str, str, Any]]:

@@ -59,9 +59,9 @@ class Principal:
 
 NOBODY = Principal(Kind.NOBODY, "nobody")
 
-RunOf = Literal["anything", "nothing", "body", "query", "slot", "publish", "path"]
+RunOf = Literal["anything", "nothing", "body", "query", "slot", "publish", "publishes", "path"]
 """Where a route names the run that a bound token must be of. `anything`: the route shows nothing
-that is a run's own; `nothing`: no bound token may use it."""
+that is a run's own; `nothing`: no bound token may use it; `publishes`: both are of the run."""
 
 
 @dataclass(frozen=True, slots=True)

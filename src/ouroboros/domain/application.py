@@ -31,6 +31,7 @@ PLACEHOLDERS = (
     "commit",
     "launcher.asgi",
 )
+_MOST_PAGES = 20
 _PLACEHOLDER = re.compile(r"\{([a-z.]+)\}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED_ENV = re.compile(r"SLOT_.*|RUN_ID|COMMIT_SHA|PREVIEW_.*|LISTEN_.*|PATH|HOME|LD_.*")
@@ -64,12 +65,18 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class SmokeCheck:
-    """One request that must be answered as said, before the publish is called ready."""
+    """What must be answered as said before the publish is called ready: a request, or a page.
+
+    A page is visited by a real browser: `contains` is text that must be seen on it, and neither
+    its console nor its requests may show an error.
+    """
 
     path: str
     status: int = 200
     contains: str = ""
     method: str = "GET"
+    kind: str = "http"
+    """`http` or `page`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ def parse_application(text: str) -> Application:
         _argv(database, "migrate") if database else (),
         _migrate_dir(database, backend),
         database.paths("migrations") if database else (),
-        tuple(_smoke(table) for table in root.tables("smoke")),
+        _smoke_checks(root),
         redirects=read_redirect_rules(root),
         headers=read_header_rules(root),
     )
@@ -162,15 +169,27 @@ def _migrate_dir(database: StrictTable | None, backend: StrictTable | None) -> s
     return database.path("dir", default) if database else default
 
 
+def _smoke_checks(root: StrictTable) -> tuple[SmokeCheck, ...]:
+    checks = tuple(_smoke(table) for table in root.tables("smoke"))
+    if sum(check.kind == "page" for check in checks) > _MOST_PAGES:
+        root.problem("smoke", f"has more than {_MOST_PAGES} of kind 'page'")
+    return checks
+
+
 def _smoke(table: StrictTable) -> SmokeCheck:
     check = SmokeCheck(
         table.text("path", ""),
         table.number("status", 200),
         table.text("contains", ""),
         table.text("method", "GET"),
+        table.text("kind", "http"),
     )
     if not check.path.startswith("/"):
         table.problem("path", "does not begin with /")
+    if check.kind not in ("http", "page"):
+        table.problem("kind", "is neither 'http' nor 'page'")
+    if check.kind == "page" and table.has("method"):
+        table.problem("method", "is not for a page: a browser visits it with GET")
     table.finish()
     return check
 

@@ -34,7 +34,7 @@ from ouroboros.settings import read_settings
 
 _LOOK_EVERY_S = 2.0
 _RETRY_S = 0.5
-_REPEATED = ("reap", "evict", "publish", "collect", "prepare databases")
+_REPEATED = ("reap", "evict", "publish", "collect", "prepare databases", "take pictures")
 _log = structlog.get_logger("worker")
 
 
@@ -58,7 +58,7 @@ class Worker:
         self._patiently("recover databases", self._at.databases.recover)
         self._patiently("start backends", self._start_backends)
         self._patiently("continue publishes", self._continue_publishes)
-        for loop in (self._listen, self._prepare_databases):
+        for loop in (self._listen, self._prepare_databases, self._take_pictures):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
         service_manager = Supervisor(self._at.environ)
         service_manager.ready()
@@ -128,6 +128,7 @@ class Worker:
                 Watch(at.publishes, publish, at.settings.lease_ttl_s),
                 at.environ,
                 precompress,
+                at.browser,
             )
 
     def _log_of(self, publish: Publish, begun: Sequence[Mapping[str, Any]]) -> PublishLog:
@@ -156,6 +157,12 @@ class Worker:
         while not self._stop.is_set():
             if not self._patiently("prepare databases", self._at.databases.maintain):
                 self._stop.wait(0.25)
+
+    def _take_pictures(self) -> None:
+        """Take a picture of each preview that has become ready, one at a time."""
+        while not self._stop.is_set():
+            if not self._patiently("take pictures", self._at.pictures.take_next):
+                self._stop.wait(1.0)
 
     def _listen(self) -> None:
         """Wake the main loop whenever a publish was queued or a slot changed hands."""

@@ -33,6 +33,11 @@ class Layout:
         """The HOME of the slot's builds and backend."""
         return self.state_dir / "homes" / slot.id
 
+    @property
+    def visits(self) -> Path:
+        """What a browser needs while it looks at pages; empty in between."""
+        return self.state_dir / "visits"
+
     def artifacts(self, publish_id: str) -> Path:
         """What the steps of a publish left to read."""
         return self.state_dir / "artifacts" / publish_id

@@ -42,6 +42,7 @@ def make_app() -> "typer.Typer":
         lease,
         local,
         look,
+        pictures,
         publish,
         reproduce,
         states,
@@ -50,7 +51,18 @@ def make_app() -> "typer.Typer":
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (local, lease, publish, reproduce, look, host, doctor, init, agents):
+    for module in (
+        local,
+        lease,
+        publish,
+        reproduce,
+        look,
+        pictures,
+        host,
+        doctor,
+        init,
+        agents,
+    ):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
     app.add_typer(backend.app, name="backend")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ouroboros.client import Client
 
 _WATCH_S = 20.0
-_CODES_OF_LIMITS = {"build_timed_out", "backend_not_ready"}
+_CODES_OF_LIMITS = {"build_timed_out", "backend_not_ready", "browser_timed_out"}
 
 
 def publish(

@@ -20,7 +20,7 @@ from ouroboros.entrypoints.http.bodies import read_body, replay
 from ouroboros.entrypoints.http.browsers import SAFE
 from ouroboros.entrypoints.http.problems import answer_error
 
-_NOT_RECORDED = ("/heartbeat", "/sign-in", "/database/diff", "/database/verify")
+_NOT_RECORDED = ("/heartbeat", "/sign-in", "/database/diff", "/database/verify", "/screenshot")
 _SECRETS = {"secret", "token", "password", "form_token"}
 _SHOWN = (
     "state", "run_id", "fence", "publish_id", "commit_sha", "expires_at", "seed_version",

@@ -46,6 +46,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "SnapshotRequest": {"name": "before-checkout"},
     "SourceRequest": {"strategy": "seed", "seed_version": "v1"},
     "SampleSize": {"samples": 5},
+    "ScreenshotRequest": {"path": "/tools/12"},
     "ProvisionRequest": {"dry_run": True},
     "TokenRequest": {"name": "worker of run demo-1", "scope": "run", **_RUN},
 }

@@ -31,6 +31,7 @@ _RULES: dict[str, Rule] = {
     "GET /publishes": Rule(_READ),
     "GET /publishes/{publish_id}": Rule(_READ),
     "GET /publishes/{publish_id}/artifacts/{name}": Rule(_READ),
+    "GET /publishes/{publish_id}/compare/{other}": Rule(_READ),
     "GET /runs/{run_id}": Rule(_READ),
     "GET /databases": Rule(_READ),
     "GET /events": Rule(_READ),
@@ -52,6 +53,9 @@ _RULES: dict[str, Rule] = {
     "GET /api/publishes/{publish_id}": Rule(_READ, "publish"),
     "GET /api/publishes/{publish_id}/log": Rule(_READ, "publish"),
     "GET /api/publishes/{publish_id}/made-of": Rule(_READ, "publish"),
+    "GET /api/publishes/{publish_id}/pictures/{name}": Rule(_READ, "publish"),
+    "GET /api/publishes/{publish_id}/compare/{other}": Rule(_READ, "publishes"),
+    "GET /api/publishes/{publish_id}/compare/{other}/picture": Rule(_READ, "publishes"),
     "POST /api/publishes": Rule(_RUN, "body"),
     "POST /api/publishes/{publish_id}/cancel": Rule(_RUN, "publish"),
     "GET /api/events": Rule(_READ, "query"),
@@ -67,6 +71,7 @@ _RULES: dict[str, Rule] = {
     "GET /api/slots/{slot}/backend/health": Rule(_READ, "slot"),
     "POST /api/slots/{slot}/backend/{verb}": Rule(_RUN, "slot"),
     "POST /api/slots/{slot}/migrate": Rule(_RUN, "slot"),
+    "POST /api/slots/{slot}/screenshot": Rule(_RUN, "slot"),
     "GET /api/slots/{slot}/releases": Rule(_READ, "slot"),
     "POST /api/slots/{slot}/rollback": Rule(_RUN, "slot"),
     "POST /api/slots/{slot}/database/reset": Rule(_RUN, "slot"),
@@ -127,8 +132,10 @@ async def _run_of(request: Request, rule: Rule) -> str | None:
             return str(request.path_params["run_id"])
         case "slot":
             return await run_sync(_holder, at, request.path_params["slot"])
-        case "publish":
-            return await run_sync(_run_of_publish, at, request.path_params["publish_id"])
+        case "publish" | "publishes":
+            names = ("publish_id", "other") if rule.run == "publishes" else ("publish_id",)
+            named = [request.path_params[name] for name in names]
+            return await run_sync(_run_of_publishes, at, named)
         case _:
             return None
 
@@ -154,8 +161,10 @@ def _holder(at: Installation, slot: str) -> str | None:
     return holder[0] if holder else None
 
 
-def _run_of_publish(at: Installation, publish_id: str) -> str | None:
+def _run_of_publishes(at: Installation, publish_ids: list[str]) -> str | None:
+    """The one run that all of them are of; None when there is none."""
     try:
-        return str(at.publishes.get(publish_id)["run_id"])
+        runs = {str(at.publishes.get(publish_id)["run_id"]) for publish_id in publish_ids}
     except PreviewError:
         return None
+    return runs.pop() if len(runs) == 1 else None

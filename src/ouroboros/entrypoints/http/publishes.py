@@ -122,6 +122,7 @@ def describe_publish(at: At, publish_id: str) -> dict[str, Any]:
         "ref": found["ref"],
         "rollback_to": found["details"].get("rollback_to"),
         "prebuilt": found["details"].get("prebuilt"),
+        "picture": found["details"].get("picture"),
         "failed_step": found["failed_step"],
         "failure": found["error"],
         "url": slot.preview_url,

@@ -16,7 +16,12 @@ from ouroboros.domain.slot import Slot
 from ouroboros.plans.layout import Layout
 from ouroboros.settings import Settings
 
-_PATH_SETTINGS = ("OUROBOROS_PG_BIN", "OUROBOROS_SEEDS_DIR", "OUROBOROS_SNAPSHOTS_DIR")
+_PATH_SETTINGS = (
+    "OUROBOROS_PG_BIN",
+    "OUROBOROS_SEEDS_DIR",
+    "OUROBOROS_SNAPSHOTS_DIR",
+    "OUROBOROS_CHROMIUM",
+)
 # What would redirect a client library, an interpreter or a listener behind our back.
 _STRIPPED_PREFIXES = ("PG", "LISTEN_", "NOTIFY_", "PREVIEW_", "WEB_", "SLOT_", "UVICORN_")
 _STRIPPED = ("DATABASE_URL", "PORT", "HOST", "OUROBOROS_TOKEN")

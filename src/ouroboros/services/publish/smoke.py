@@ -1,7 +1,8 @@
 """Smoke check: does the new preview do its job, asked as a client of it would ask.
 
 By the contract it posts a heartbeat to the slot's backend and reads it back; an application may
-declare checks of its own instead. The result is an artifact tagged with the slot.
+declare checks of its own instead: requests, and pages that a browser visits. The result is an
+artifact tagged with the slot.
 """
 
 import json
@@ -10,18 +11,24 @@ from typing import Any
 from ouroboros.adapters.http_probe import ask
 from ouroboros.domain.application import SmokeCheck
 from ouroboros.domain.errors import Failed
+from ouroboros.services.publish.pages import check_pages
 from ouroboros.services.publish.work import Work
 
 
 def check_smoke(work: Work) -> dict[str, Any]:
-    """Run the smoke checks; raises `smoke_check_failed` naming the first that did not hold."""
+    """Run the smoke checks; raises `smoke_check_failed` naming the first that did not hold.
+
+    Where a page is to be checked, also what `PageBrowser.visit` raises.
+    """
     port = work.results["restart"]["port"]
     checks: list[dict[str, Any]] = []
     if port is None:
         checks.append(_check_files(work))
     elif work.application.heartbeat_smoke:
         checks.extend(_check_heartbeat(work, port))
-    checks += [_check_declared(work, declared, port) for declared in work.application.smoke]
+    declared = work.application.smoke
+    checks += [_check_declared(work, each, port) for each in declared if each.kind == "http"]
+    checks += check_pages(work, [each for each in declared if each.kind == "page"], port)
     failed = [check for check in checks if not check["ok"]]
     result = {
         "slot_id": work.publish.slot.id,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ouroboros.adapters.application_files import read_application
+from ouroboros.adapters.browser import PageBrowser
 from ouroboros.adapters.control.leases import LeaseStore
 from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.output_delivery import OutputDelivery
@@ -99,6 +100,7 @@ class Work:
     environ: Mapping[str, str]
     precompress: Callable[[str], int]
     """Gives the files of a directory their compressed siblings, as the surface serves them."""
+    browser: PageBrowser
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the steps before found, by the step's name; also from before a crash."""
     _application: Application | None = None

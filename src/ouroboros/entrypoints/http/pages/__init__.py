@@ -10,6 +10,7 @@ from ouroboros.entrypoints.http.pages import (
     access,
     actions,
     assets,
+    comparison,
     databases,
     difference,
     events,
@@ -22,6 +23,7 @@ from ouroboros.entrypoints.http.pages import (
 MODULES = (
     slots,
     publishes,
+    comparison,
     databases,
     difference,
     events,

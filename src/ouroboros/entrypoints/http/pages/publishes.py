@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from ouroboros.adapters.publish_log import PUBLISH_LOG
@@ -14,6 +14,7 @@ from ouroboros.domain.terminal_text import without_colours
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.entrypoints.http.pages.rendering import HEADERS, show
 from ouroboros.entrypoints.http.pages.slots import shown
+from ouroboros.entrypoints.http.pictures import answer_picture
 from ouroboros.services.publish.pipeline import PIPELINE, ROLLBACK
 
 router = APIRouter()
@@ -56,6 +57,8 @@ def one_publish(request: Request, at: At, publish_id: str) -> HTMLResponse:
         final=final,
         steps=_timeline(found),
         rollback_to=found["details"].get("rollback_to"),
+        picture=found["details"].get("picture"),
+        compare_with=_seen_before(at, found),
         slot=at.slots.get(slot),
         log=without_colours(text),
         log_offset=offset,
@@ -63,8 +66,10 @@ def one_publish(request: Request, at: At, publish_id: str) -> HTMLResponse:
 
 
 @router.get("/publishes/{publish_id}/artifacts/{name}")
-def artifact(at: At, publish_id: str, name: str) -> PlainTextResponse:
-    """A file that a publish left, always as plain text; 404 `artifact_not_found`."""
+def artifact(at: At, publish_id: str, name: str) -> Response:
+    """A file that a publish left: a picture, or else plain text; 404 `artifact_not_found`."""
+    if name.endswith(".png"):
+        return answer_picture(at, publish_id, name)
     known = {row["name"] for row in at.publishes.get(publish_id)["artifacts"]}
     path = at.layout.artifacts(publish_id) / name
     if name not in known or not path.is_file():
@@ -91,6 +96,15 @@ def one_run(request: Request, at: At, run_id: str) -> HTMLResponse:
         slot=slot,
         publishes=at.publishes.list(run_id=parsed, limit=50),
     )
+
+
+def _seen_before(at: At, publish: Mapping[str, Any]) -> str | None:
+    """The publish before this one of which there is a picture to compare with."""
+    if not any(row["media_type"] == "image/png" for row in publish["artifacts"]):
+        return None
+    before = at.publishes.list(run_id=publish["run_id"], limit=20, before=publish["seq"])
+    pictured = (row for row in before if row["details"].get("picture", {}).get("name"))
+    return next((str(row["publish_id"]) for row in pictured), None)
 
 
 def _timeline(publish: Mapping[str, Any]) -> list[dict[str, Any]]:

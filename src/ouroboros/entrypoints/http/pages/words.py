@@ -17,6 +17,8 @@ _EVENTS = {
     "publish.cancelled": "publish was cancelled",
     "publish.superseded": "publish was superseded by a newer one",
     "preview_ready": "preview is ready",
+    "picture.taken": "picture was taken",
+    "picture.failed": "picture could not be taken",
     "database_work_failed": "work on a database failed",
 }
 
