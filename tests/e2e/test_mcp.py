@@ -23,6 +23,7 @@ async def _job(published) -> None:
     async with mcp.Client(how, read_timeout_seconds=240) as agent:
         names = {tool.name for tool in (await agent.list_tools()).tools}
         assert {"allocate", "publish", "wait", "logs", "db_diff", "verify", "release"} <= names
+        assert {"status", "screenshot"} <= names
 
         lease = await _call(agent, "allocate", run_id=RUN)
         slot = lease["slot_id"]
@@ -33,6 +34,9 @@ async def _job(published) -> None:
             done = await _call(agent, "wait", publish_id=done["publish_id"])
         assert done["preview_ready"], done
         assert done["url"] == lease["url"]
+        status = await _call(agent, "status", slot=slot)
+        assert (status["run_id"], status["backend"]["health"]) == (RUN, "ok")
+        assert status["last_publish"]["publish_id"] == done["publish_id"]
         log = await _call(agent, "logs", publish_id=done["publish_id"], lines=400)
         assert "Switch visitors over" in log["text"]
         changed = await _call(agent, "db_diff", slot=slot)

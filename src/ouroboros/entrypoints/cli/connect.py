@@ -25,6 +25,14 @@ def client() -> "Client":
     return Client(configured.run_dir / "api.sock")
 
 
+def client_with(token: str) -> "Client":
+    """A client of the same control plane that shows the token of somebody else."""
+    from ouroboros.client import Client
+
+    configured = settings()
+    return Client(configured.url or configured.run_dir / "api.sock", token)
+
+
 def path_of(*parts: str) -> str:
     """A path of the API made from parts that may hold anything."""
     return "/" + "/".join(quote(part, safe="") for part in parts)

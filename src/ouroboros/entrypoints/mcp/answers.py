@@ -15,6 +15,12 @@ def short_slot(slot: Document) -> dict[str, Any]:
     return {key: slot[key] for key in kept if slot.get(key) is not None}
 
 
+def short_backend(backend: Document) -> dict[str, Any]:
+    """What runs behind a slot's API port."""
+    kept = ("state", "health", "publish_id", "restarts", "last_exit")
+    return {key: backend[key] for key in kept if backend.get(key) is not None}
+
+
 def short_publish(found: Document) -> dict[str, Any]:
     """A publish: how far it is, and when it failed, why."""
     steps = {step["step"]: step["state"] for step in found["steps"]}

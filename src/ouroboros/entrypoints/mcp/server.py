@@ -1,15 +1,17 @@
-"""The tools of `ouroboros mcp`, over standard input and output.
+"""The tools of `ouroboros mcp`, the same over standard input and output and over HTTP.
 
 What destroys something wants `confirm`; without it the tool says what would be lost, and does
 nothing. A failure is a tool's error with our code and the next command.
 """
 
+import base64
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Image
 from mcp.server.mcpserver.exceptions import ToolError
 
 from ouroboros import __version__
@@ -17,6 +19,7 @@ from ouroboros.client import Client
 from ouroboros.domain.errors import PreviewError
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.mcp.answers import (
+    short_backend,
     short_difference,
     short_publish,
     short_slot,
@@ -24,21 +27,24 @@ from ouroboros.entrypoints.mcp.answers import (
 )
 
 _INSTRUCTIONS = """Preview environments on fixed slots. Lease a slot for your run (allocate),
-publish a branch into it (publish, then wait until `final`), look at it (url, logs, db_diff), and
-give the slot back (release). A lease ends by itself after half an hour without a publish."""
+publish a branch into it (publish, then wait until `final`), look at it (screenshot, logs, db_diff),
+and give the slot back (release). A lease ends by itself after half an hour without a publish."""
 _LONGEST_WAIT_S = 50.0
 _PATIENCE_S = 660.0
+_BROWSER_S = 240.0
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def make_server(api: Client | None = None) -> MCPServer:
-    """The server over a client of the control plane; by default the configured one."""
+def make_server(api: Callable[[], Client] = client) -> MCPServer:
+    """The server; `api` gives each call its client of the control plane: the configured one."""
     server = MCPServer(
         "ouroboros", instructions=_INSTRUCTIONS, version=__version__, log_level="CRITICAL"
     )
-    tools = _Tools(api or client())
+    tools = _Tools(api)
     for tool in (
         tools.slots,
+        tools.status,
         tools.allocate,
         tools.publish,
         tools.wait,
@@ -50,14 +56,15 @@ def make_server(api: Client | None = None) -> MCPServer:
         tools.release,
     ):
         server.tool()(_told(tool))
+    server.tool(structured_output=False)(_told(tools.screenshot))
     return server
 
 
-def _told(tool: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
+def _told(tool: Callable[P, R]) -> Callable[P, R]:
     """Let a failure be a tool's error with its code."""
 
     @wraps(tool)
-    def told(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return tool(*args, **kwargs)
         except PreviewError as error:
@@ -70,13 +77,29 @@ def _told(tool: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
 class _Tools:
     """Each tool is one or two requests; its docstring is what the model reads."""
 
-    def __init__(self, api: Client) -> None:
-        self._api = api
+    def __init__(self, api: Callable[[], Client]) -> None:
+        self._client = api
+
+    @property
+    def _api(self) -> Client:
+        return self._client()
 
     def slots(self) -> dict[str, Any]:
         """All slots with who holds them and what they serve, and the runs that wait."""
         got = self._api.get("/api/slots")
         return {"slots": [short_slot(slot) for slot in got["slots"]], "queue": got["queue"]}
+
+    def status(self, slot: str) -> dict[str, Any]:
+        """One slot: its run, lease and URL, what it serves, its backend, and its last publish."""
+        path = path_of("api", "slots", slot, "backend")
+        backend = self._api.get(path)
+        listed = self._api.get("/api/slots")["slots"]
+        document = next(each for each in listed if each["slot_id"] == backend["slot_id"])
+        latest = document["latest_publish"]
+        shown = {**short_slot(document), "backend": short_backend(backend)}
+        if latest is not None:
+            shown["last_publish"] = short_publish(self._api.get(f"/api/publishes/{latest}"))
+        return shown
 
     def allocate(
         self, run_id: str, seed_version: str = "v1", branch: str | None = None
@@ -113,6 +136,16 @@ class _Tools:
         while (part := self._api.get(path, {"offset": offset, "step": step}))["text"]:
             text, offset = text + part["text"], part["next_offset"]
         return {"publish_id": publish_id, "step": step, "text": tail(text, lines)}
+
+    def screenshot(self, slot: str, path: str = "/") -> list[Any]:
+        """What a page of the slot's preview looks like now, with its console errors.
+
+        The picture shows a window of 1280 × 800; `path` begins with /.
+        """
+        asked = path_of("api", "slots", slot, "screenshot")
+        got = self._api.post(asked, {"path": path}, _BROWSER_S)
+        picture = Image(data=base64.b64decode(got.pop("png_base64")), format="png")
+        return [{key: got[key] for key in got if key != "ok"}, picture]
 
     def db_diff(self, slot: str, samples: int = 3) -> dict[str, Any]:
         """What changed in a slot's database since its reset: schema and rows."""
