@@ -61,12 +61,16 @@ def compared_picture(
 
 
 @router.post("/slots/{slot}/screenshot")
-def screenshot(at: At, slot: PathSlot, asked: ScreenshotRequest) -> dict[str, Any]:
+def screenshot(
+    at: At, slot: PathSlot, asked: ScreenshotRequest, response: Response
+) -> dict[str, Any]:
     """Look at a page of the preview as it is now; `png_base64` is what a window of it shows.
 
     Raises `nothing_published`, and `browser_not_installed`, `chromium_not_found` or
     `browser_not_on_hosts` where no browser can be had.
     """
+    # Whoever asks again wants to see what it looks like by then.
+    response.headers["Cache-Control"] = "no-store"
     publish_id, seen = at.pictures.look(slot, asked.path)
     return {
         "ok": True,

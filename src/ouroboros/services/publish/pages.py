@@ -10,6 +10,15 @@ from ouroboros.domain.page_visit import PageRequest, PageSeen, Visit, faults_of
 from ouroboros.services.publish.work import Work
 
 
+def require_browser(work: Work) -> None:
+    """Refuse an application whose pages are to be checked where no browser can be had.
+
+    Raises what `PageBrowser.require` raises.
+    """
+    if any(check.kind == "page" for check in work.application.smoke):
+        work.browser.require()
+
+
 def check_pages(work: Work, checks: list[SmokeCheck], port: int | None) -> list[dict[str, Any]]:
     """Visit the pages that are to be checked; nothing is started when there are none.
 

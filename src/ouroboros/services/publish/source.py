@@ -10,6 +10,7 @@ from ouroboros.domain.errors import Failed
 from ouroboros.domain.identifiers import is_commit_id, parse_ref
 from ouroboros.domain.template import digest_of
 from ouroboros.plans import git
+from ouroboros.services.publish.pages import require_browser
 from ouroboros.services.publish.prebuilt import BACKEND, take_prebuilt
 from ouroboros.services.publish.work import Work
 
@@ -20,6 +21,8 @@ _WORKTREES = 20
 
 def lay_out_source(work: Work) -> dict[str, Any]:
     """Fetch the ref and lay out its commit; raises `ref_not_found`, `fetch_failed`.
+
+    Also what `require_browser` raises, so that nothing is built in vain.
 
     Holds the mirror's lock: publishes of other slots from the same repository wait.
     """
@@ -40,6 +43,7 @@ def lay_out_source(work: Work) -> dict[str, Any]:
             )
             (work.release / _READY).write_text(commit, encoding="ascii")
         _require_real_directories(work)
+        require_browser(work)
         prebuilt = take_prebuilt(work)
         tree, migrations = _digests(work, mirror, commit, environment, prebuilt)
     work.log.line(f"commit {commit} of {repo}")
