@@ -157,9 +157,12 @@ class Allocator:
         """End this very lease and no later one; the error says that nothing is leased."""
         error.details.setdefault("slot_id", lease.slot.id)
         error.details["leased"] = False
-        with suppress(PreviewError, OSError):  # the page is less than the lease
-            with self.leases.under_fence(lease.slot, lease.fence):
-                self.web_roots.tell(lease.slot, lease.fence, "free")
+        # A page that cannot be told must not keep the lease.
+        with (
+            suppress(PreviewError, OSError),
+            self.leases.under_fence(lease.slot, lease.fence),
+        ):
+            self.web_roots.tell(lease.slot, lease.fence, "free")
         with suppress(PreviewError):
             self.leases.release(lease.slot, lease.run_id, reason=error.code)
 
