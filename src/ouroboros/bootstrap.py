@@ -22,15 +22,18 @@ from ouroboros.adapters.control.leases import THIS_HOST, LeaseStore
 from ouroboros.adapters.control.output import OutputStore
 from ouroboros.adapters.control.pictures import PictureStore
 from ouroboros.adapters.control.publishes import PublishStore
+from ouroboros.adapters.control.pull_requests import PullRequestStore
 from ouroboros.adapters.control.releases import ReleaseStore
 from ouroboros.adapters.control.runs import RunReader
 from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.adapters.control.tokens import TokenStore
+from ouroboros.adapters.git_host_files import read_git_hosts
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SupervisorClient
 from ouroboros.adapters.systemd.commands import UnitRunner
 from ouroboros.adapters.visits import Visits
 from ouroboros.adapters.web_roots import WebRoots
+from ouroboros.domain.git_host import Repository
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, CommandRunner
 from ouroboros.services.access.tokens import Tokens
@@ -48,6 +51,9 @@ from ouroboros.services.pictures.take import Pictures
 from ouroboros.services.publish.collect import Collector
 from ouroboros.services.publish.migrate import Migrator
 from ouroboros.services.publish.rollback import Rollback
+from ouroboros.services.pull_requests.follow import Follower
+from ouroboros.services.pull_requests.receive import Receiver
+from ouroboros.services.pull_requests.report import Reporter
 from ouroboros.settings import Settings
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -88,6 +94,9 @@ class Installation:
     browser: PageBrowser
     pictures: Pictures
     comparison: PictureComparison
+    repositories: tuple[Repository, ...]
+    pull_requests: PullRequestStore
+    receiver: Receiver
 
     def close(self) -> None:
         """Give back the connections."""
@@ -98,6 +107,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
     """Build an installation's services; `name` is shown by PostgreSQL as the application."""
     layout = Layout(settings.state_dir)
     access = cluster_access(settings)
+    repositories = read_git_hosts(settings.git_hosts_file, environ)
     control = open_pool(access.control_dsn(), name)
     runner: CommandRunner = ProcessRunner(instance_id(settings.state_dir))
     if settings.systemd:
@@ -126,6 +136,8 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
     )
     keeper = Keeper(leases, publishes, runtime, web_roots)
     browser = PageBrowser(runner, layout.visits, settings.chromium, settings.systemd)
+    pull_requests = PullRequestStore(control)
+    audit = AuditLog(control)
     return Installation(
         settings=settings,
         environ=environ,
@@ -141,7 +153,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         runs=RunReader(control),
         events=EventReader(control),
         tokens=Tokens(TokenStore(control)),
-        audit=AuditLog(control),
+        audit=audit,
         answers=AnswerStore(control),
         web_roots=web_roots,
         databases=databases,
@@ -169,7 +181,42 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
             settings.pictures and not settings.systemd,
         ),
         comparison=PictureComparison(publishes, layout),
+        repositories=repositories,
+        pull_requests=pull_requests,
+        receiver=Receiver(repositories, pull_requests, audit),
     )
+
+
+def compose_follower(at: Installation) -> Follower:
+    """What the worker does for pull requests."""
+    return Follower(
+        at.repositories,
+        at.pull_requests,
+        at.settings.pool,
+        at.allocator,
+        at.keeper,
+        at.publishes,
+        at.leases,
+        at.runs,
+    )
+
+
+def compose_reporters(at: Installation) -> list[Reporter]:
+    """What the worker tells of them: one for each git host, so that none waits for another."""
+    told = [each for each in at.repositories if each.api_token is not None]
+    return [
+        Reporter(
+            tuple(each for each in told if each.api_url == api_url),
+            at.pull_requests,
+            at.settings.pool,
+            at.runs,
+            at.slots,
+            at.publishes,
+            at.databases,
+            at.settings.dashboard_url(),
+        )
+        for api_url in dict.fromkeys(each.api_url for each in told)
+    ]
 
 
 def cluster_access(settings: Settings) -> ClusterAccess:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ouroboros.domain.command import Command, Finished
+from ouroboros.domain.git_host import Repository
 from ouroboros.domain.slot import Slot
+from ouroboros.plans.git_host_requests import ApiRequest
 
 
 class Clock(Protocol):
@@ -40,6 +42,18 @@ class CommandRunner(Protocol):
         `on_output` gets stdout and stderr in chunks as they come. `cancelled` is asked at least
         every 100 ms. When this returns, no process of the command is left, whatever it forked.
         Raises `command_not_found` when there is no such program.
+        """
+        ...
+
+
+class GitHostApi(Protocol):
+    """Sends requests to the APIs of git hosts."""
+
+    def send(self, repository: Repository, request: ApiRequest) -> Any:
+        """Send one request and return the document of its answer.
+
+        Raises `git_host_unreachable`, `git_host_answered_nonsense`, or `git_host_refused` for an
+        answer that is no success.
         """
         ...
 

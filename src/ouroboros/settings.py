@@ -69,6 +69,9 @@ class Settings:
     """The Chromium that visits pages; None looks for the system's."""
     pictures: bool = False
     """Whether a picture is taken of each preview that has become ready."""
+    git_hosts: Path | None = None
+    """Where the repositories stand whose pull requests get previews; unset: in the state
+    directory."""
 
     @property
     def local(self) -> bool:
@@ -79,6 +82,11 @@ class Settings:
     def steward_dir(self) -> Path:
         """What the steward of a host writes; root's alone."""
         return self.state_dir / "steward"
+
+    @property
+    def git_hosts_file(self) -> Path:
+        """The file of those repositories; there need not be one."""
+        return self.git_hosts or self.state_dir / "git-hosts.toml"
 
     @property
     def run_dir(self) -> Path:
@@ -143,6 +151,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         tls=reader.choice("OUROBOROS_TLS", _tls_choices(pool)),
         chromium=reader.optional_path("OUROBOROS_CHROMIUM"),
         pictures=reader.choice("OUROBOROS_PICTURES", ("on", "off")) == "on",
+        git_hosts=reader.optional_path("OUROBOROS_GIT_HOSTS"),
     )
     reader.finish()
     return settings

@@ -59,9 +59,13 @@ class Principal:
 
 NOBODY = Principal(Kind.NOBODY, "nobody")
 
-RunOf = Literal["anything", "nothing", "body", "query", "slot", "publish", "publishes", "path"]
+RunOf = Literal[
+    "anything", "nothing", "body", "query", "slot", "publish", "publishes", "path", "signature"
+]
 """Where a route names the run that a bound token must be of. `anything`: the route shows nothing
-that is a run's own; `nothing`: no bound token may use it; `publishes`: both are of the run."""
+that is a run's own; `nothing`: no bound token may use it; `publishes`: both are of the run.
+`signature`: nobody's token or session counts there, but only what the route itself checks of the
+request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from ouroboros.bootstrap import Installation, compose
 from ouroboros.domain.errors import PreviewError, Refused
 from ouroboros.domain.lease import LeaseState
 from ouroboros.domain.publish import Publish
+from ouroboros.entrypoints.pull_request_loops import PullRequestLoops
 from ouroboros.entrypoints.surface.precompress import precompress
 from ouroboros.entrypoints.surface.supervision import Supervisor
 from ouroboros.plans.environment import network_environment, passwords_in
@@ -60,6 +61,7 @@ class Worker:
         self._patiently("continue publishes", self._continue_publishes)
         for loop in (self._listen, self._prepare_databases, self._take_pictures):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
+        self._patiently("pull requests", PullRequestLoops(self._at, self._stop).start)
         service_manager = Supervisor(self._at.environ)
         service_manager.ready()
         while not self._stop.is_set():

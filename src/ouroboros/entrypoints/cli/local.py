@@ -22,7 +22,10 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="leave it running, return")] = False,
 ) -> None:
     """Start PostgreSQL, the API, the worker and the slots' surfaces, and keep them up."""
+    from ouroboros.adapters.git_host_files import read_git_hosts
+
     configured = settings()
+    read_git_hosts(configured.git_hosts_file, os.environ)  # what is wrong there is told here
     if detach:
         answer("up", with_sign_in(configured, bring_up(configured)), told_up)
         return

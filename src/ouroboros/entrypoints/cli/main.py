@@ -37,6 +37,7 @@ def make_app() -> "typer.Typer":
         agents,
         backend,
         doctor,
+        hooks,
         host,
         init,
         lease,
@@ -68,6 +69,7 @@ def make_app() -> "typer.Typer":
     app.add_typer(backend.app, name="backend")
     app.add_typer(states.app, name="db")
     app.add_typer(access.app, name="token")
+    app.add_typer(hooks.app, name="hooks")
     return app
 
 

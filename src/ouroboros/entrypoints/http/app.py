@@ -28,11 +28,13 @@ from ouroboros.entrypoints.http import (
     pictures,
     problems,
     publishes,
+    pull_requests,
     releases,
     runs,
     slots,
     states,
     tokens,
+    webhooks,
 )
 from ouroboros.entrypoints.http.deeds import Deeds
 from ouroboros.entrypoints.http.description import describe
@@ -56,6 +58,8 @@ _MODULES = (
     host,
     doctor,
     tokens,
+    pull_requests,
+    webhooks,
     pages,
 )
 

@@ -36,6 +36,10 @@ _PROBLEM = {
     }],
 }  # fmt: skip
 _RUN = {"run_id": "demo-1"}
+_WEBHOOK = {
+    "type": "object",
+    "description": "The git host's own payload, with its own header fields; docs/git-hosts.md.",
+}
 _EXAMPLES: dict[str, dict[str, Any]] = {
     "AcquireRequest": {**_RUN, "strategy": "seed", "seed_version": "v1", "wait_s": 30},
     "RunRequest": _RUN,
@@ -48,6 +52,21 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "SampleSize": {"samples": 5},
     "ScreenshotRequest": {"path": "/tools/12"},
     "ProvisionRequest": {"dry_run": True},
+    "WebhookPayload": {
+        "action": "opened",
+        "pull_request": {
+            "number": 7,
+            "html_url": "https://github.com/example-org/toolshed/pull/7",
+            "updated_at": "2026-11-20T10:00:00Z",
+            "head": {
+                "sha": "f" * 40,
+                "ref": "ladders",
+                "repo": {"full_name": "example-org/toolshed"},
+            },
+        },
+        "repository": {"full_name": "example-org/toolshed"},
+    },
+    "ApproveRequest": {"commit_sha": "f" * 40},
     "TokenRequest": {"name": "worker of run demo-1", "scope": "run", **_RUN},
 }
 """A body for each request, by the name of its schema."""
@@ -86,6 +105,7 @@ def _complete(document: dict[str, Any]) -> None:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Problem"] = _PROBLEM
+    schemas["WebhookPayload"] = _WEBHOOK
     for schema in schemas.values():
         for name, pattern in _PATTERNS.items():
             if name in schema.get("properties", {}):

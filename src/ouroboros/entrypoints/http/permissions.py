@@ -23,6 +23,8 @@ _RULES: dict[str, Rule] = {
     "GET /sign-in": Rule(_NONE, "anything"),
     "POST /sign-in": Rule(_NONE, "anything"),
     "POST /sign-out": Rule(_NONE, "anything"),
+    # Git hosts, known by their signatures alone.
+    "POST /api/webhooks/{git_host}": Rule(_NONE, "signature"),
     # Pages; a worker's token has no use for them.
     "GET /": Rule(_READ),
     "GET /docs": Rule(_READ),
@@ -60,6 +62,8 @@ _RULES: dict[str, Rule] = {
     "POST /api/publishes/{publish_id}/cancel": Rule(_RUN, "publish"),
     "GET /api/events": Rule(_READ, "query"),
     "GET /api/events/stream": Rule(_READ, "query"),
+    "GET /api/pull-requests": Rule(_READ),
+    "POST /api/pull-requests/{run_id}/approve": Rule(_OPERATE),
     # Leases.
     "POST /api/slots/acquire": Rule(_RUN, "body"),
     "POST /api/slots/{slot}/heartbeat": Rule(_RUN, "body"),

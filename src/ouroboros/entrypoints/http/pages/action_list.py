@@ -227,6 +227,26 @@ def _leave(at: Installation, subject: Subject, _form: Form, _by: Principal) -> s
     return "/"
 
 
+def _told_approve(at: Installation, subject: Subject) -> list[str]:
+    found = at.pull_requests.get(parse_run_id(subject.run_id))
+    return [
+        f"Commit {found.head_sha} of pull request {found.number} of {found.repository} comes from "
+        "a fork: a stranger's code, which will be built and run in a slot.",
+        "Only this commit is approved; the next one waits again.",
+    ]
+
+
+def _approve_fields(at: Installation, subject: Subject) -> list[Field]:
+    found = at.pull_requests.get(parse_run_id(subject.run_id))
+    return [Field("commit", "The commit that you have looked at", found.head_sha)]
+
+
+def _approve(at: Installation, subject: Subject, form: Form, by: Principal) -> str:
+    run_id = parse_run_id(subject.run_id)
+    at.pull_requests.approve(run_id, form.get("commit", "").strip(), by.name)
+    return f"/runs/{run_id}"
+
+
 def _told_revoke(_at: Installation, subject: Subject) -> list[str]:
     return [f"Whoever uses the token {subject.token_id} is refused from now on."]
 
@@ -248,6 +268,8 @@ _DECLARED = (
     Action("release", "Release", "Release it", _told_release, _release, destroys=True),
     Action("cancel", "Cancel a publish of", "Cancel it", _told_cancel, _cancel, destroys=True),
     Action("leave-queue", "Take a run out of the queue", "Take it out", _told_leave, _leave),
+    Action("approve", "Approve a fork's commit", "Approve it", _told_approve, _approve,
+           _approve_fields, scope=Scope.OPERATE),
     Action("revoke", "Revoke a token", "Revoke it", _told_revoke, _revoke, scope=Scope.OPERATE,
            destroys=True),
 )  # fmt: skip

@@ -32,6 +32,7 @@ def all_slots(request: Request, at: At) -> HTMLResponse:
         slots=slots,
         counts=_counts(slots),
         queue=at.slots.queue(),
+        strangers=_waiting_for_approval(at),
         events=at.events.newest(EventFilter(), 12),
     )
 
@@ -52,6 +53,14 @@ def one_slot(request: Request, at: At, slot: PathSlot) -> HTMLResponse:
         resets=at.slots.resets(slot, 8),
         events=at.events.newest(EventFilter(slot_id=slot.id), 12),
     )
+
+
+def _waiting_for_approval(at: At) -> list[dict[str, Any]]:
+    """Pull requests of forks whose commit somebody must look at."""
+    if not at.repositories:
+        return []
+    found = at.pull_requests.list(is_open=True, limit=200)
+    return [each for each in found if each["waits_for_approval"]]
 
 
 def _backend(at: At, slot: Slot) -> dict[str, Any] | None:

@@ -16,6 +16,13 @@ _EVENTS = {
     "publish.failed": "publish failed",
     "publish.cancelled": "publish was cancelled",
     "publish.superseded": "publish was superseded by a newer one",
+    "pull_request.publish": "pull request was opened or pushed",
+    "pull_request.release": "pull request was closed",
+    "pull_request.waits_for_approval": "a fork's commit waits for approval",
+    "pull_request.approved": "a fork's commit was approved",
+    "pull_request.failed": "pull request cannot be published",
+    "pull_request.released": "pull request gave back what it held",
+    "report.failed": "the git host could not be told",
     "preview_ready": "preview is ready",
     "picture.taken": "picture was taken",
     "picture.failed": "picture could not be taken",
@@ -84,6 +91,8 @@ def told(event: Mapping[str, Any]) -> str:
         text += f" in step {details['failed_step']}"
     if kind == "lease.released" and details.get("reason") not in (None, "released"):
         text += f" ({details['reason']})"
+    if kind in ("pull_request.failed", "report.failed"):
+        text += f": {details.get('error')}"
     if kind == "publish.queued" and details.get("ref"):
         text += f": {details['ref']}"
     return text

@@ -1,0 +1,1 @@
+"""Pull requests: received by webhook, followed by runs, and reported back."""
