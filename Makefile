@@ -35,7 +35,7 @@ check: setup
 	@$(BIN)/ouroboros render --check > /dev/null || $(BIN)/ouroboros render --check
 
 test: check tools-for-tests
-	@$(BIN)/pytest -m "not soak" -n $(TEST_PROCESSES) --dist loadgroup
+	@$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
 
 soak: setup tools-for-tests
 	@$(BIN)/pytest -m soak --timeout 7200
