@@ -114,15 +114,36 @@ class Settings:
         return self.state_dir / "secrets"
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a key may be, in words, and what holds without it."""
+
+    values: str
+    default: str
+
+
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read the configuration from an environment.
 
     Raises `invalid_configuration` naming every bad or unknown key at once.
     """
     reader = _Reader(environ)
+    settings = _read(reader)
+    reader.finish()
+    return settings
+
+
+def accepted_settings() -> dict[str, Accepted]:
+    """Every key with what it accepts, as it is read; for the reference."""
+    reader = _Reader({})
+    _read(reader)
+    return reader.accepted
+
+
+def _read(reader: "_Reader") -> Settings:
     home = reader.path("OUROBOROS_HOME", _CHECKOUT)
     pool = reader.pool()
-    settings = Settings(
+    return Settings(
         home=home,
         state_dir=reader.path("OUROBOROS_STATE_DIR", home / ".ouroboros"),
         pool=pool,
@@ -134,7 +155,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         token=reader.text("OUROBOROS_TOKEN"),
         seeds_dir=reader.path("OUROBOROS_SEEDS_DIR", home / "infra/db/preview/seeds"),
         snapshots_dir=reader.path("OUROBOROS_SNAPSHOTS_DIR", home / "infra/db/preview/snapshots"),
-        branch_prefix=reader.text("OUROBOROS_BRANCH_PREFIX") or DEFAULT_BRANCH_PREFIX,
+        branch_prefix=reader.text_or("OUROBOROS_BRANCH_PREFIX", DEFAULT_BRANCH_PREFIX),
         lease_ttl_s=reader.number("OUROBOROS_LEASE_TTL_S", DEFAULT_TTL_S, 1, 30 * 86400),
         claim_ttl_s=reader.number("OUROBOROS_CLAIM_TTL_S", 300, 1, 86400),
         build_time_limit_s=reader.number("OUROBOROS_BUILD_TIME_LIMIT_S", 900, 1, 86400),
@@ -153,8 +174,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         pictures=reader.choice("OUROBOROS_PICTURES", ("on", "off")) == "on",
         git_hosts=reader.optional_path("OUROBOROS_GIT_HOSTS"),
     )
-    reader.finish()
-    return settings
 
 
 def _tls_choices(pool: SlotPool) -> tuple[str, ...]:
@@ -168,20 +187,28 @@ class _Reader:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._known: set[str] = set()
+        self.accepted: dict[str, Accepted] = {}
         self._problems: dict[str, str] = {}
 
     def text(self, key: str) -> str | None:
-        self._known.add(key)
+        self._accept(key, "text")
         return self._environ.get(key) or None
 
+    def text_or(self, key: str, default: str) -> str:
+        self._accept(key, "text", default)
+        return self._environ.get(key) or default
+
     def path(self, key: str, default: Path) -> Path:
+        shown = default.relative_to(_CHECKOUT) if default.is_relative_to(_CHECKOUT) else default
+        self._accept(key, "path", str(shown))
         return self._absolute(key) or default
 
     def optional_path(self, key: str) -> Path | None:
+        self._accept(key, "path")
         return self._absolute(key)
 
     def number(self, key: str, default: int, least: int, most: int) -> int:
+        self._accept(key, f"{least} to {most}", str(default))
         text = self.text(key)
         if text is None:
             return default
@@ -192,6 +219,7 @@ class _Reader:
 
     def choice(self, key: str, values: tuple[str, ...]) -> str:
         """One of some words; the first is the default."""
+        self._accept(key, ", ".join(values), values[0])
         text = self.text(key) or values[0]
         if text not in values:
             self._problems[key] = f"{text[:40]!r} is not one of {', '.join(values)}"
@@ -200,7 +228,7 @@ class _Reader:
 
     def egress(self, key: str) -> str:
         """`any`, `none`, or addresses and networks with commas."""
-        text = self.text(key) or "any"
+        text = self.text_or(key, "any")
         if text not in ("any", "none"):
             try:
                 for item in text.split(","):
@@ -218,13 +246,13 @@ class _Reader:
                 "OUROBOROS_API_PORT_BASE", DEFAULT_API_PORT_BASE, 1023, 65534
             ),
         }
-        ids = self.text("SLOT_IDS_CSV") or DEFAULT_SLOT_IDS
-        domain = self.text("OUROBOROS_DOMAIN") or "localhost"
+        ids = self.text_or("SLOT_IDS_CSV", DEFAULT_SLOT_IDS)
+        domain = self.text_or("OUROBOROS_DOMAIN", "localhost")
         return self._collect(lambda: make_pool(ids, domain, **numbers)) or make_pool()
 
     def finish(self) -> None:
         for key in self._environ:
-            if key.startswith("OUROBOROS_") and key not in self._known:
+            if key.startswith("OUROBOROS_") and key not in self.accepted:
                 self._problems[key] = "is not a setting of Ouroboros"
         if self._problems:
             listed = "; ".join(f"{key}: {text}" for key, text in sorted(self._problems.items()))
@@ -234,6 +262,9 @@ class _Reader:
                 "docs/configuration.md lists every key",
                 {"problems": self._problems},
             )
+
+    def _accept(self, key: str, values: str, default: str = "") -> None:
+        self.accepted.setdefault(key, Accepted(values, default))
 
     def _absolute(self, key: str) -> Path | None:
         text = self.text(key)

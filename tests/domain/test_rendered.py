@@ -1,5 +1,6 @@
 """Rendered files and documented tables say what the slot module says."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,10 @@ from threading import Thread
 
 import pytest
 
+from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.slot import make_pool
+from ouroboros.entrypoints.reference import SOURCE, render_reference
+from ouroboros.entrypoints.reference.error_codes import read_error_codes
 from ouroboros.plans.infrastructure import render_caddyfile, render_infrastructure
 
 HOME = Path(__file__).resolve().parents[2]
@@ -23,6 +27,39 @@ CADDY = shutil.which("caddy")
 @pytest.mark.parametrize(("path", "text"), render_infrastructure(POOL, 8088).items())
 def test_a_committed_file_is_what_is_rendered(path, text):
     assert (HOME / path).read_text(encoding="utf-8") == text, "run: ouroboros render"
+
+
+@pytest.mark.parametrize(("path", "text"), render_reference(HOME).items())
+def test_the_reference_is_what_the_code_says(path, text):
+    assert (HOME / path).read_text(encoding="utf-8") == text, "run: ouroboros render"
+
+
+def test_every_code_that_the_house_compares_with_is_in_the_reference():
+    known = read_error_codes(SOURCE)
+    text = "\n".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))
+    compared = set(re.findall(r'\.code [!=]= "([a-z_]+)"', text))
+    assert compared
+    assert compared - set(known) == set()
+
+
+def test_a_code_of_a_new_module_is_found_with_what_it_says(tmp_path):
+    (tmp_path / "new.py").write_text(
+        "def f(slot, why):\n"
+        "    code = 'first' if why else 'second'\n"
+        "    raise Refused(code, f'{slot.id} is {why}', hint='ouroboros slots')\n"
+        "def g(failure):\n    raise TimedOut(failure, 'late')\n"
+        "def h():\n    g('third')\n"
+    )
+    found = read_error_codes(tmp_path)
+    assert list(found) == ["first", "second", "third"]
+    assert found["second"].sayings == {("{id} is {why}", "ouroboros slots")}
+    assert {kind.exit_code for kind in found["third"].kinds} == {124}
+
+
+def test_a_code_that_cannot_be_followed_is_not_left_out_in_silence(tmp_path):
+    (tmp_path / "new.py").write_text("def f():\n    raise Refused(made_up(), 'text')\n")
+    with pytest.raises(PreviewError, match="code_not_followed"):
+        read_error_codes(tmp_path)
 
 
 def test_the_slot_table_of_the_contract_is_the_slot_modules():
@@ -37,8 +74,6 @@ def test_the_slot_table_of_the_contract_is_the_slot_modules():
 
 
 def test_every_setting_is_documented_and_every_documented_setting_is_one():
-    import re
-
     source = (HOME / "src/ouroboros/settings.py").read_text("utf-8")
     known = set(re.findall(r'"(OUROBOROS_[A-Z_]+|SLOT_IDS_CSV)"', source))
     table = (HOME / "docs/configuration.md").read_text("utf-8")

@@ -103,7 +103,14 @@ def parse_application(text: str) -> Application:
     except tomllib.TOMLDecodeError as error:
         raise _invalid({FILE_NAME: str(error)}) from error
     problems: dict[str, str] = {}
-    root = StrictTable(document, "", problems)
+    application = read_application(StrictTable(document, "", problems))
+    if problems:
+        raise _invalid(problems)
+    return application
+
+
+def read_application(root: StrictTable) -> Application:
+    """Read the whole file; what is wrong with it is noted by the table."""
     frontend = root.table("frontend")
     backend = root.table("backend")
     database = root.table("database")
@@ -121,9 +128,7 @@ def parse_application(text: str) -> Application:
         if table is not None:
             table.finish()
     if application.frontend is None and application.backend is None:
-        problems.setdefault(FILE_NAME, "needs a [frontend] or a [backend]")
-    if problems:
-        raise _invalid(problems)
+        root.problem(FILE_NAME, "needs a [frontend] or a [backend]")
     return application
 
 

@@ -6,7 +6,7 @@ problem is noted under its full key and reading goes on, so that all problems ar
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 
 class StrictTable:
@@ -26,16 +26,16 @@ class StrictTable:
         """Whether the key is there, of whatever type."""
         return key in self._data
 
-    def table(self, key: str) -> "StrictTable | None":
+    def table(self, key: str) -> Self | None:
         """The table of this name, or None."""
         value = self.take(key, dict, None)
-        return None if value is None else StrictTable(value, self._full(key), self._problems)
+        return None if value is None else type(self)(value, self._full(key), self._problems)
 
-    def tables(self, key: str) -> list["StrictTable"]:
+    def tables(self, key: str) -> list[Self]:
         """The tables of an array of tables."""
         items = self.take(key, list, [])
         return [
-            StrictTable(item, self._full(f"{key}[{at}]"), self._problems)
+            type(self)(item, self._full(f"{key}[{at}]"), self._problems)
             for at, item in enumerate(items)
             if self._is_table(f"{key}[{at}]", item)
         ]

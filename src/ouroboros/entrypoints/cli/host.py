@@ -70,9 +70,11 @@ def health_check() -> None:
 def render(
     check: Annotated[bool, typer.Option("--check", help="only say what differs")] = False,
 ) -> None:
-    """Write the files below infra/ that follow from the default slots."""
+    """Write the files that follow from the code: those below infra/, the reference, the manual."""
+    from ouroboros.entrypoints.reference import render_reference
+
     home = settings().home
-    files = render_infrastructure(make_pool(domain="example.com"), 8088)
+    files = render_infrastructure(make_pool(domain="example.com"), 8088) | render_reference(home)
     differing = [path for path, text in files.items() if not _is_current(home / path, text)]
     if check and differing:
         raise Failed(

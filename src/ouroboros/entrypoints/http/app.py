@@ -62,6 +62,8 @@ _MODULES = (
     webhooks,
     pages,
 )
+ROUTERS = tuple(module.router for module in _MODULES)
+"""All routes, in the order of the description."""
 
 
 def make_app(installation: Installation) -> FastAPI:
@@ -85,8 +87,8 @@ def make_app(installation: Installation) -> FastAPI:
     app.state.slot_changes = ChangeListener(dsn, SLOTS_CHANNEL)
     app.state.publish_changes = ChangeListener(dsn, OUTPUT_CHANNEL, PUBLISHES_CHANNEL)
     app.state.closing = asyncio.Event()
-    for module in _MODULES:
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(PreviewError, problems.answer_preview_error)
     app.add_exception_handler(RequestValidationError, problems.answer_validation_error)
     app.add_exception_handler(HTTPException, problems.answer_http_error)

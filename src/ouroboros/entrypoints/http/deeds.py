@@ -53,7 +53,7 @@ class Deeds:
         try:
             body = await read_body(request)
         except PreviewError as error:
-            await answer_error(request, error, 413)(scope, receive, send)
+            await answer_error(request, error)(scope, receive, send)
             return
         deed = Deed(_named(who), f"{scope['method']} {scope['path']}")
         deed.request = _asked(body)

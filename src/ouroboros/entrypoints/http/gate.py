@@ -56,8 +56,7 @@ class Gate:
             principal = request.state.principal
             self._refuse_floods(request, principal)
         except PreviewError as error:
-            status = 415 if error.code == "json_required" else None
-            await answer_error(request, error, status)(scope, receive, send)
+            await answer_error(request, error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -14,12 +14,15 @@ from starlette.exceptions import HTTPException
 from ouroboros.domain.errors import BadInput, Failed, NotFound, PreviewError
 from ouroboros.entrypoints.http.pages.rendering import show
 
+STATUSES = {"json_required": 415, "body_too_large": 413, "method_not_allowed": 405}
+"""Codes whose HTTP status is not that of their kind of error."""
+
 _MEDIA_TYPE = "application/problem+json"
 
 
 def answer_error(request: Request, error: PreviewError, status: int | None = None) -> Response:
     """The answer to a request that failed; `status` where the error's own does not fit."""
-    code = status or error.http_status
+    code = status or STATUSES.get(error.code, error.http_status)
     if wants_page(request) and code >= 400:
         return show(
             request,
@@ -91,7 +94,7 @@ def answer_http_error(request: Request, error: Exception) -> Response:
         )
     if status == 405:
         refused = BadInput("method_not_allowed", f"{request.method} is not for {request.url.path}")
-        answer = answer_error(request, refused, 405)
+        answer = answer_error(request, refused)
     else:
         failed = BadInput if status < 500 else Failed
         answer = answer_error(

@@ -56,8 +56,7 @@ class Repeats:
             digest = sha256(f"{scope['method']} {scope['path']}\n".encode() + body).digest()
             kept = await run_sync(self._answers.begin, who, key, digest)
         except PreviewError as error:
-            status = 413 if error.code == "body_too_large" else None
-            await answer_error(request, error, status)(scope, receive, send)
+            await answer_error(request, error)(scope, receive, send)
             return
         if kept is not None:
             headers = {"Idempotency-Replayed": "true"}

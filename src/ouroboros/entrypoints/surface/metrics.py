@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.surface import Surface
 
 
+METRICS = {
+    "surface_answers_total": ("counter", "answers, by their status"),
+    "surface_proxied_total": ("counter", "requests that were passed on to the backend"),
+    "surface_switches_total": ("counter", "releases that were switched to"),
+    "surface_connections": ("gauge", "open connections of visitors"),
+    "surface_backend_connections": ("gauge", "open connections to the backend"),
+    "surface_backend_waiting": ("gauge", "requests that wait for a connection to the backend"),
+    "surface_backend_down": ("gauge", "1 while the backend does not answer"),
+    "surface_resident_bytes": ("gauge", "the resident set of the process"),
+}
+"""Every metric: its type, and what it counts."""
+
+
 class MetricsConnection(asyncio.Protocol):
     """Answers whatever is asked with the metrics, once."""
 
@@ -37,21 +50,26 @@ class MetricsConnection(asyncio.Protocol):
 def metrics(surface: Surface) -> str:
     """The metrics as text; counters since the start of the process."""
     slot = f'slot="{surface.options.slot_id}"'
-    lines = ["# TYPE surface_answers_total counter"]
+    lines = _head("surface_answers_total")
     for status, count in sorted(surface.count.items()):
         lines.append(f'surface_answers_total{{{slot},status="{status}"}} {count}')
     values = {
-        ("surface_proxied_total", "counter"): surface.proxied,
-        ("surface_switches_total", "counter"): surface.switches,
-        ("surface_connections", "gauge"): len(surface.clients),
-        ("surface_backend_connections", "gauge"): len(surface.pool.open),
-        ("surface_backend_waiting", "gauge"): surface.pool.waiting,
-        ("surface_backend_down", "gauge"): int(surface.pool.is_down),
-        ("surface_resident_bytes", "gauge"): resident_bytes(),
+        "surface_proxied_total": surface.proxied,
+        "surface_switches_total": surface.switches,
+        "surface_connections": len(surface.clients),
+        "surface_backend_connections": len(surface.pool.open),
+        "surface_backend_waiting": surface.pool.waiting,
+        "surface_backend_down": int(surface.pool.is_down),
+        "surface_resident_bytes": resident_bytes(),
     }
-    for (name, kind), value in values.items():
-        lines += [f"# TYPE {name} {kind}", f"{name}{{{slot}}} {value}"]
+    for name, value in values.items():
+        lines += [*_head(name), f"{name}{{{slot}}} {value}"]
     return "\n".join(lines) + "\n"
+
+
+def _head(name: str) -> list[str]:
+    kind, told = METRICS[name]
+    return [f"# HELP {name} {told}", f"# TYPE {name} {kind}"]
 
 
 def resident_bytes() -> int:
