@@ -42,6 +42,6 @@ say "installing what uv.lock pins${extras[*]+ (${extras[*]})}"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" 2>&1 |
   { grep -v WARNING >&2 || true; }
 UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never .venv/bin/uv sync --quiet --frozen \
-  --inexact --compile-bytecode "${extras[@]}"
+  --inexact --compile-bytecode --group docs "${extras[@]}"
 compile
 printf '%s' "$wanted" > .venv/.set-up
