@@ -27,7 +27,7 @@ _SUPERVISOR_LOG_LIMIT_BYTES = 1024 * 1024
 
 def show_status(configured: Settings) -> None:
     """Answer `ouroboros status`."""
-    answer("status", ask_status(configured), _told_status)
+    answer("status", ask_status(configured), told_status)
 
 
 def bring_up(configured: Settings, supervisor: tuple[str, ...] = _SUPERVISOR) -> dict[str, Any]:
@@ -199,7 +199,8 @@ def _port_of(service: Document) -> int | None:
     return service["ports"][0] if service["ports"] else None
 
 
-def _told_status(document: Document) -> str:
+def told_status(document: Document) -> str:
+    """The answer of `status` for people."""
     services = [
         (item["name"], item["state"], item["pid"], _port_of(item), item["restarts"])
         for item in document["services"]

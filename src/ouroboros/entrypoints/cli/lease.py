@@ -6,11 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from ouroboros.domain.errors import PreviewError
+from ouroboros.entrypoints.cli.completion import slot_names
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
+from ouroboros.entrypoints.cli.watch import Watch, answer_again
 
 RunId = Annotated[str, typer.Option("--run-id", help="the run, e.g. a ticket or session id")]
-SlotName = Annotated[str, typer.Option("--slot", help="preview-<n>, or its alias preview<n>")]
+SlotName = Annotated[
+    str,
+    typer.Option("--slot", help="preview-<n>, or its alias preview<n>", autocompletion=slot_names),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="check and tell, change nothing")]
 
 _WAIT_ONCE_S = 25.0
@@ -103,19 +108,27 @@ def reap() -> None:
     answer("reap", got, lambda d: f"{len(d['reaped'])} leases ended")
 
 
-def slots() -> None:
+def slots(watch: Watch = False) -> None:
     """The slots: who holds them, until when, and what they serve."""
-    got = client().get("/api/slots")
     columns = ("slot_id", "state", "run_id", "commit_sha", "seed_version", "expires_at", "url")
-    answer("slots", got, lambda d: table(([s[c] for c in columns] for s in d["slots"]), columns))
+    answer_again(
+        "slots",
+        lambda: client().get("/api/slots"),
+        lambda d: table(([s[c] for c in columns] for s in d["slots"]), columns),
+        watch=watch,
+    )
 
 
-def queue() -> None:
+def queue(watch: Watch = False) -> None:
     """The runs that wait for a slot, next one first, and who holds what until when."""
+    answer_again("queue", _ask_queue, _told_queue, watch=watch)
+
+
+def _ask_queue() -> Document:
     got = client().get("/api/slots")
     held = ("slot_id", "run_id", "state", "commit_sha", "leased_at", "heartbeat_at", "expires_at")
     holders = [{key: slot[key] for key in held} for slot in got["slots"] if slot["run_id"]]
-    answer("queue", {"queue": got["queue"], "holders": holders}, _told_queue)
+    return {"queue": got["queue"], "holders": holders}
 
 
 def _told_queue(got: Document) -> str:

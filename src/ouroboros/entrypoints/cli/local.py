@@ -8,14 +8,16 @@ import typer
 
 from ouroboros.entrypoints.cli.connect import settings
 from ouroboros.entrypoints.cli.instance import (
+    ask_status,
     bring_down,
     bring_up,
-    show_status,
     told_down,
+    told_status,
     told_up,
     with_sign_in,
 )
 from ouroboros.entrypoints.cli.output import answer, progress
+from ouroboros.entrypoints.cli.watch import Watch, answer_again
 
 
 def up(
@@ -44,9 +46,10 @@ def down() -> None:
     answer("down", bring_down(settings()), told_down)
 
 
-def status() -> None:
+def status(watch: Watch = False) -> None:
     """Tell what is up: processes, ports, addresses and the slots' backends; exit 3 when ill."""
-    show_status(settings())
+    configured = settings()
+    answer_again("status", lambda: ask_status(configured), told_status, watch=watch)
 
 
 COMMANDS = {"up": up, "down": down, "status": status}

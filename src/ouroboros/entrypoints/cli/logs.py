@@ -10,6 +10,7 @@ import typer
 
 from ouroboros.domain.errors import Failed, PreviewError
 from ouroboros.domain.terminal_text import PLAIN, TerminalText, without_colours
+from ouroboros.entrypoints.cli.completion import slot_names
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.output import Document, Output, answer, facts, progress
 
@@ -22,7 +23,10 @@ _PATIENCE_S = 60.0
 
 def logs(
     publish_id: Annotated[str | None, typer.Argument(help="e.g. p12")] = None,
-    slot: Annotated[str | None, typer.Option(help="the newest publish of this slot")] = None,
+    slot: Annotated[
+        str | None,
+        typer.Option(help="the newest publish of this slot", autocompletion=slot_names),
+    ] = None,
     step: Annotated[
         str | None, typer.Option(help="only this step; build: frontend and backend")
     ] = None,

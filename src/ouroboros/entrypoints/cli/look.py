@@ -8,6 +8,7 @@ import typer
 
 from ouroboros.domain.errors import NotFound, Refused
 from ouroboros.entrypoints.cli import states
+from ouroboros.entrypoints.cli.completion import slot_names
 from ouroboros.entrypoints.cli.connect import client, path_of, settings
 from ouroboros.entrypoints.cli.output import answer, table
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def open_page(
-    slot: Annotated[str | None, typer.Argument(help="a slot's preview; else the dashboard")] = None,
+    slot: Annotated[
+        str | None,
+        typer.Argument(help="a slot's preview; else the dashboard", autocompletion=slot_names),
+    ] = None,
     sign_in: Annotated[bool, typer.Option("--sign-in", help="with a one-time link")] = False,
 ) -> None:
     """Open a preview, or the dashboard, in the browser; prints the address."""
@@ -28,7 +32,10 @@ def open_page(
 
 
 def diff(
-    slot: Annotated[str, typer.Argument(help="preview-<n>, or its alias preview<n>")],
+    slot: Annotated[
+        str,
+        typer.Argument(help="preview-<n>, or its alias preview<n>", autocompletion=slot_names),
+    ],
     samples: Annotated[int, typer.Option(help="rows shown of each kind of change")] = 5,
 ) -> None:
     """Show what changed in a slot's database since its reset."""

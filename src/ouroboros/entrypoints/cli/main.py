@@ -36,6 +36,7 @@ def make_app() -> "typer.Typer":
         access,
         agents,
         backend,
+        completion,
         doctor,
         hooks,
         host,
@@ -63,6 +64,7 @@ def make_app() -> "typer.Typer":
         doctor,
         init,
         agents,
+        completion,
     ):
         for name, function in module.COMMANDS.items():
             app.command(name)(function)
