@@ -28,6 +28,7 @@ from ouroboros.adapters.control.runs import RunReader
 from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.adapters.control.tokens import TokenStore
 from ouroboros.adapters.git_host_files import read_git_hosts
+from ouroboros.adapters.identity_provider import IdentityProvider
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SupervisorClient
 from ouroboros.adapters.systemd.commands import UnitRunner
@@ -36,6 +37,7 @@ from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.domain.git_host import Repository
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, CommandRunner
+from ouroboros.services.access.by_provider import TeamSignIn
 from ouroboros.services.access.tokens import Tokens
 from ouroboros.services.backends import Backends
 from ouroboros.services.databases import SlotDatabases
@@ -78,6 +80,7 @@ class Installation:
     runs: RunReader
     events: EventReader
     tokens: Tokens
+    team: TeamSignIn | None
     audit: AuditLog
     answers: AnswerStore
     web_roots: WebRoots
@@ -134,6 +137,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         provide_tools(layout, environ),
         float(settings.ready_time_limit_s),
     )
+    token_store = TokenStore(control)
     keeper = Keeper(leases, publishes, runtime, web_roots)
     browser = PageBrowser(runner, layout.visits, settings.chromium, settings.systemd)
     pull_requests = PullRequestStore(control)
@@ -152,7 +156,8 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         output=OutputStore(control),
         runs=RunReader(control),
         events=EventReader(control),
-        tokens=Tokens(TokenStore(control)),
+        tokens=Tokens(token_store),
+        team=team_sign_in(settings, token_store),
         audit=audit,
         answers=AnswerStore(control),
         web_roots=web_roots,
@@ -224,6 +229,13 @@ def cluster_access(settings: Settings) -> ClusterAccess:
     if settings.control_dsn is not None:
         return external_access(settings.control_dsn, settings.secrets_dir)
     return plan_server(settings).access
+
+
+def team_sign_in(settings: Settings, store: TokenStore) -> TeamSignIn | None:
+    """How a team signs in, where a provider is configured."""
+    if settings.team is None:
+        return None
+    return TeamSignIn(settings.team, IdentityProvider(settings.team), store)
 
 
 def provide_tools(layout: Layout, environ: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ from ouroboros.domain.slot import (
     SlotPool,
     make_pool,
 )
+from ouroboros.domain.team import Team, is_safe_address, parse_members
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -72,6 +73,8 @@ class Settings:
     git_hosts: Path | None = None
     """Where the repositories stand whose pull requests get previews; unset: in the state
     directory."""
+    team: Team | None = None
+    """The identity provider by which people sign in to the dashboard."""
 
     @property
     def local(self) -> bool:
@@ -173,6 +176,7 @@ def _read(reader: "_Reader") -> Settings:
         chromium=reader.optional_path("OUROBOROS_CHROMIUM"),
         pictures=reader.choice("OUROBOROS_PICTURES", ("on", "off")) == "on",
         git_hosts=reader.optional_path("OUROBOROS_GIT_HOSTS"),
+        team=reader.team(),
     )
 
 
@@ -236,6 +240,28 @@ class _Reader:
             except ValueError as error:
                 self._problems[key] = f"not any, none or a list of networks: {error}"
         return text
+
+    def team(self) -> Team | None:
+        """A team's provider: all that it needs, or nothing of it."""
+        issuer = self.text("OUROBOROS_OIDC_ISSUER")
+        client_id = self.text("OUROBOROS_OIDC_CLIENT_ID")
+        members = self.text("OUROBOROS_OIDC_MEMBERS")
+        secret_file = self.optional_path("OUROBOROS_OIDC_SECRET_FILE")
+        groups_claim = self.text_or("OUROBOROS_OIDC_GROUPS_CLAIM", "groups")
+        if issuer is None or client_id is None or members is None:
+            needed = {"ISSUER": issuer, "CLIENT_ID": client_id, "MEMBERS": members}
+            for name, value in needed.items():
+                if value is None and (any(needed.values()) or secret_file):
+                    self._problems[f"OUROBOROS_OIDC_{name}"] = "is needed beside the others"
+            return None
+        if not is_safe_address(issuer):
+            self._problems["OUROBOROS_OIDC_ISSUER"] = "is not an https address"
+        try:
+            rules = parse_members(members)
+        except ValueError as error:
+            self._problems["OUROBOROS_OIDC_MEMBERS"] = str(error)
+            return None
+        return Team(issuer, client_id, rules, secret_file, groups_claim)
 
     def pool(self) -> SlotPool:
         numbers = {

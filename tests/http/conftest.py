@@ -82,10 +82,10 @@ class Served:
 
 
 @contextmanager
-def serve(at: Installation, directory: Path) -> Iterator[Served]:
+def serve(at: Installation, directory: Path, port: int = 0) -> Iterator[Served]:
     """Serve an installation from a thread until the block ends."""
     path = directory / "api.sock"
-    listener = listen_tcp(0)
+    listener = listen_tcp(port)
     app = make_app(at)
     server = serving(app)
     sockets = [listener, listen_unix(path)]

@@ -47,6 +47,12 @@ _USE_LINK = """
     WHERE token_id = %(token_id)s AND kind = 'link' AND digest = %(digest)s AND ended_at IS NULL
         AND expires_at > clock_timestamp() RETURNING name
 """
+_USE_SIGN_IN = """
+    INSERT INTO used_sign_ins (digest) VALUES (%(digest)s) ON CONFLICT DO NOTHING RETURNING digest
+"""
+_FORGET_SIGN_INS = """
+    DELETE FROM used_sign_ins WHERE used_at < clock_timestamp() - interval '1 day'
+"""
 _FORGET = """
     DELETE FROM tokens WHERE kind <> 'token' AND expires_at < clock_timestamp() - interval '1 day'
 """
@@ -81,6 +87,19 @@ class TokenStore:
     def create_session(self, name: str, scope: Scope, ttl_s: int, created_by: str) -> Made:
         """Make a browser's session."""
         return self._add("session", name, scope, run_id=None, ttl_s=ttl_s, created_by=created_by)
+
+    def create_session_once(
+        self, once: str, name: str, scope: Scope, ttl_s: int, created_by: str
+    ) -> Made:
+        """Make a session of a sign-in, whose text `once` makes no second one.
+
+        Raises `sign_in_used`.
+        """
+        with transaction(self._pool) as db:
+            db.execute(_FORGET_SIGN_INS)
+            if db.execute(_USE_SIGN_IN, {"digest": _digest(once)}).fetchone() is None:
+                raise Denied("sign_in_used", "this sign-in was used", "begin again at /sign-in")
+        return self.create_session(name, scope, ttl_s, created_by)
 
     def use_link(self, text: str, ttl_s: int) -> Made:
         """Exchange a link for a session; raises `link_used` for one that is used up or unknown."""

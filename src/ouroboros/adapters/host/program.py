@@ -73,7 +73,8 @@ def _make_environment(home: Path, program: Path) -> None:
         raise Failed("program_not_installed", "there is no uv", "make setup, in the checkout")
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
     env |= {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(program / ".venv")}
-    sync = ("sync", "--frozen", "--no-dev", "--no-install-project", "--compile-bytecode")
+    sync = ("sync", "--frozen", "--no-dev", "--no-install-project", "--compile-bytecode",
+            "--extra", "oidc")  # fmt: skip
     for arguments in (("venv", "--python", PYTHON, str(program / ".venv")), sync):
         done = subprocess.run(
             (uv, *arguments), cwd=program, env=env, capture_output=True, text=True, check=False

@@ -23,6 +23,8 @@ _RULES: dict[str, Rule] = {
     "GET /sign-in": Rule(_NONE, "anything"),
     "POST /sign-in": Rule(_NONE, "anything"),
     "POST /sign-out": Rule(_NONE, "anything"),
+    "GET /sign-in/oidc": Rule(_NONE, "anything"),
+    "GET /sign-in/oidc/callback": Rule(_NONE, "anything"),
     # Git hosts, known by their signatures alone.
     "POST /api/webhooks/{git_host}": Rule(_NONE, "signature"),
     # Pages; a worker's token has no use for them.

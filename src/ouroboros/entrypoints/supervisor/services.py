@@ -22,6 +22,7 @@ _PATH_SETTINGS = (
     "OUROBOROS_SNAPSHOTS_DIR",
     "OUROBOROS_CHROMIUM",
     "OUROBOROS_GIT_HOSTS",
+    "OUROBOROS_OIDC_SECRET_FILE",
 )
 # What would redirect a client library, an interpreter or a listener behind our back.
 _STRIPPED_PREFIXES = ("PG", "LISTEN_", "NOTIFY_", "PREVIEW_", "WEB_", "SLOT_", "UVICORN_")

@@ -10,6 +10,7 @@ from ouroboros.entrypoints.http.pages import (
     access,
     actions,
     assets,
+    by_provider,
     comparison,
     databases,
     difference,
@@ -31,6 +32,7 @@ MODULES = (
     reference,
     assets,
     sign_in,
+    by_provider,
     actions,
 )
 """What the dashboard is made of."""

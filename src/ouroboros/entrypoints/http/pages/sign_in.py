@@ -4,11 +4,12 @@ The link is used by the button and not by opening it: a GET changes nothing, and
 at links beforehand would use it up.
 """
 
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from ouroboros.adapters.control.tokens import Made
 from ouroboros.domain.access import Kind, Principal
 from ouroboros.domain.errors import BadInput
 from ouroboros.entrypoints.http.browsers import cookie_name, is_https
@@ -29,7 +30,10 @@ def ask(request: Request, at: At, link: str = "") -> Response:
         port = f":{request.url.port}" if request.url.port else ""
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"http://ouroboros.localhost{port}/sign-in{query}", 307)
-    page: HTMLResponse = show(request, "sign_in.html", title="Sign in", live=False, link=link)
+    provider = urlsplit(at.settings.team.issuer).hostname if at.settings.team else None
+    page: HTMLResponse = show(
+        request, "sign_in.html", title="Sign in", live=False, link=link, provider=provider
+    )
     page.headers["Cache-Control"] = "no-store"
     return page
 
@@ -40,6 +44,12 @@ async def enter(request: Request, at: At) -> Response:
     form = await read_form(request)
     made = at.tokens.sign_in(form.get("secret", "").strip())
     answer = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
+    keep_session(request, answer, made)
+    return answer
+
+
+def keep_session(request: Request, answer: Response, made: Made) -> None:
+    """Give a new session to the browser."""
     answer.set_cookie(
         cookie_name(request),
         made.text,
@@ -50,7 +60,6 @@ async def enter(request: Request, at: At) -> Response:
         # On plain http a host's cookies go to all of its ports, so no link elsewhere sends it.
         samesite="lax" if is_https(request) else "strict",
     )
-    return answer
 
 
 @router.post("/sign-out")
