@@ -90,7 +90,7 @@ def _item(tag: str, told: str) -> list[str]:
 
 def _text(text: str) -> str:
     """Text for groff: escapes are text, hyphens are those one types, no line begins a request."""
-    plain = re.sub(r"`([^`]*)`", r"\1", text)
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", re.sub(r"`([^`]*)`", r"\1", text))
     escaped = plain.replace("\\", "\\e").replace("-", "\\-")
     ascii_only = "".join(char if char.isascii() else f"\\[u{ord(char):04X}]" for char in escaped)
     return re.sub(r"^([.'])", r"\\&\1", ascii_only, flags=re.MULTILINE)

@@ -17,7 +17,7 @@ def read_meanings(document: Path) -> dict[str, str]:
 def render_settings(meanings: dict[str, str]) -> str:
     """The page of settings."""
     cells = [
-        (code(key), accepted.values, code(accepted.default), meanings.get(key, ""))
+        (code(key), accepted.values, code(accepted.default), _from_here(meanings.get(key, "")))
         for key, accepted in accepted_settings().items()
     ]
     return page(
@@ -26,3 +26,8 @@ def render_settings(meanings: dict[str, str]) -> str:
         "checkout. How they work together: [configuration](../configuration.md).",
         [rows(("key", "accepts", "default", "meaning"), cells)],
     )
+
+
+def _from_here(told: str) -> str:
+    """Links of a page above, from this directory."""
+    return told.replace("](", "](../")
