@@ -49,8 +49,13 @@ class OpenIdProvider:
         """What only the userinfo endpoint tells."""
         self.codes: dict[str, dict[str, str]] = {}
         self.tokens: set[str] = set()
+        self.answering = threading.Event()
+        """Not set: it takes requests and does not answer them."""
+        self.answering.set()
+        self.asked = threading.Semaphore(0)
 
     def close(self) -> None:
+        self.answering.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -121,6 +126,8 @@ class OpenIdProvider:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
+                provider.asked.release()
+                provider.answering.wait(60)
                 match parts.path:
                     case "/.well-known/openid-configuration":
                         self.answer(200, provider.metadata())

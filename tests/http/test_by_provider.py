@@ -5,6 +5,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +18,7 @@ from tests.http.conftest import BROWSER, Served, serve
 from tests.http.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdProvider
 from tests.ports import reserve_ports
 
+from ouroboros.adapters.identity_provider import AT_A_TIME
 from ouroboros.bootstrap import team_sign_in
 from ouroboros.domain.access import Scope
 from ouroboros.domain.errors import BadInput
@@ -280,6 +282,24 @@ def test_a_provider_that_is_not_the_issuer_or_not_safe_is_not_used(team, publish
     with team.browser() as browser:
         answer = browser.get("/sign-in/oidc")
     assert (answer.status_code, "provider_unreachable" in answer.text) == (503, True)
+
+
+def test_a_provider_that_hangs_does_not_hold_the_api(team):
+    def ask() -> int:
+        with team.browser() as browser:
+            return browser.get("/sign-in/oidc").status_code
+
+    team.provider.answering.clear()
+    with ThreadPoolExecutor(AT_A_TIME) as people:
+        waiting = [people.submit(ask) for _ in range(AT_A_TIME)]
+        assert team.provider.asked.acquire(timeout=30)
+        while team.served.at.team.provider._turns._value:
+            assert not any(each.done() for each in waiting)
+        assert ask() == 429
+        with team.served.local() as api:
+            assert api.get("/health").status_code == 200
+        team.provider.answering.set()
+        assert [each.result() for each in waiting] == [303] * AT_A_TIME
 
 
 def test_the_client_must_know_its_secret(team):

@@ -10,11 +10,13 @@ import secrets
 import ssl
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ouroboros.domain.errors import Denied, Failed, Unhealthy
+from ouroboros.domain.errors import Denied, Failed, TooMany, Unhealthy
 from ouroboros.domain.team import Identity, Team, is_safe_address
 
 _SIGNATURES = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
@@ -25,6 +27,8 @@ _LEEWAY_S = 60
 _FRESH_S = 3600.0
 _AGAIN_S = 30.0
 """Keys are asked for again at most so often, however many unknown ones are named."""
+AT_A_TIME = 8
+"""So many threads of the API wait for a provider at most."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
@@ -43,6 +47,7 @@ class IdentityProvider:
 
     def __init__(self, team: Team) -> None:
         self._team = team
+        self._turns = threading.BoundedSemaphore(AT_A_TIME)
         self._lock = threading.Lock()
         self._metadata: dict[str, Any] = {}
         self._metadata_at_s = float("-inf")
@@ -50,10 +55,13 @@ class IdentityProvider:
         self._keys_at_s = float("-inf")
 
     def begin(self, redirect_uri: str) -> Begun:
-        """Where to send a browser; raises `provider_unreachable` and `oidc_not_installed`."""
+        """Where to send a browser.
+
+        Raises `provider_unreachable`, `oidc_not_installed` and `too_many_requests`.
+        """
         state, nonce = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         verifier = secrets.token_urlsafe(48)
-        with self._client(redirect_uri) as client:
+        with self._turn(), self._client(redirect_uri) as client:
             address, _ = client.create_authorization_url(
                 self._published()["authorization_endpoint"],
                 state=state,
@@ -65,9 +73,23 @@ class IdentityProvider:
     def redeem(self, code: str, nonce: str, verifier: str, redirect_uri: str) -> Identity:
         """Exchange a code for who has signed in.
 
-        Raises `provider_refused` (a used or foreign code), `identity_not_proven` and
-        `provider_unreachable`.
+        Raises `provider_refused` (a used or foreign code), `identity_not_proven`,
+        `provider_unreachable` and `too_many_requests`.
         """
+        with self._turn():
+            return self._redeemed(code, nonce, verifier, redirect_uri)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let a few ask the provider at a time: one that hangs must not hold every thread."""
+        if not self._turns.acquire(blocking=False):
+            raise TooMany("too_many_requests", "many sign in at this moment", "wait a few seconds")
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _redeemed(self, code: str, nonce: str, verifier: str, redirect_uri: str) -> Identity:
         from authlib.integrations.base_client import OAuthError  # noqa: PLC0415  only in the extra
         from httpx import HTTPError  # noqa: PLC0415
 
