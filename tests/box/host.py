@@ -53,6 +53,7 @@ def fetch_packages() -> None:
         environment = Path(directory) / ".venv"
         env = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(environment)}
         sync = ["sync", "--quiet", "--frozen", "--no-dev", "--no-install-project"]
+        sync += ["--extra", "oidc"]
         for arguments in (["venv", "--quiet", "--python", "/usr/bin/python3", environment], sync):
             subprocess.run([uv, *arguments], cwd=directory, env=env, check=True)
 
