@@ -147,11 +147,14 @@ class OpenIdProvider:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                if self.path != "/token":
+                    self.answer(200, [])
+                    return
                 self.answer(
                     *provider.redeem(dict(parse_qsl(body)), self.headers.get("Authorization", ""))
                 )
 
-            def answer(self, status: int, document: dict[str, Any]) -> None:
+            def answer(self, status: int, document: Any) -> None:
                 body = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -25,6 +25,7 @@ from ouroboros.domain.errors import BadInput
 from ouroboros.domain.team import Team, parse_members
 from ouroboros.settings import read_settings
 
+GONE = "http://127.0.0.1:1"
 MEMBERS = "@example.com=read,developers=run,operators=operate"
 
 
@@ -300,6 +301,18 @@ def test_a_provider_that_hangs_does_not_hold_the_api(team):
             assert api.get("/health").status_code == 200
         team.provider.answering.set()
         assert [each.result() for each in waiting] == [303] * AT_A_TIME
+
+
+def test_a_provider_that_is_down_or_answers_nonsense_is_told(team):
+    with team.browser() as browser:
+        back = team.begin(browser)
+        for address in ("http://127.0.0.1:1/token", f"{team.provider.issuer}/nonsense"):
+            team.served.at.team.provider._metadata["token_endpoint"] = address
+            answer = browser.get(back)
+            assert (answer.status_code, "provider_unreachable" in answer.text) == (503, True)
+        team.served.at.team.provider.__init__(replace(team.served.at.settings.team, issuer=GONE))
+        down = browser.get("/sign-in/oidc")
+        assert (down.status_code, "provider_unreachable" in down.text) == (503, True)
 
 
 def test_the_client_must_know_its_secret(team):

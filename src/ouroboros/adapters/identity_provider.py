@@ -91,7 +91,7 @@ class IdentityProvider:
 
     def _redeemed(self, code: str, nonce: str, verifier: str, redirect_uri: str) -> Identity:
         from authlib.integrations.base_client import OAuthError  # noqa: PLC0415  only in the extra
-        from httpx import HTTPError  # noqa: PLC0415
+        from httpx2 import HTTPError  # noqa: PLC0415
 
         published = self._published()
         with self._client(redirect_uri) as client:
@@ -204,7 +204,7 @@ class IdentityProvider:
         )
 
     def _json(self, client: Any, address: str, **how: Any) -> dict[str, Any]:
-        from httpx import HTTPError  # noqa: PLC0415
+        from httpx2 import HTTPError  # noqa: PLC0415
 
         try:
             answer = client.request("GET", address, **how)
