@@ -22,7 +22,7 @@ from ouroboros.domain.slot import (
     SlotPool,
     make_pool,
 )
-from ouroboros.domain.team import Team, is_safe_address, parse_members
+from ouroboros.domain.team import TEAM_KEYS, Team, read_team
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -243,25 +243,12 @@ class _Reader:
 
     def team(self) -> Team | None:
         """A team's provider: all that it needs, or nothing of it."""
-        issuer = self.text("OUROBOROS_OIDC_ISSUER")
-        client_id = self.text("OUROBOROS_OIDC_CLIENT_ID")
-        members = self.text("OUROBOROS_OIDC_MEMBERS")
+        given = {name: self.text(f"OUROBOROS_OIDC_{name}") for name in TEAM_KEYS}
         secret_file = self.optional_path("OUROBOROS_OIDC_SECRET_FILE")
         groups_claim = self.text_or("OUROBOROS_OIDC_GROUPS_CLAIM", "groups")
-        if issuer is None or client_id is None or members is None:
-            needed = {"ISSUER": issuer, "CLIENT_ID": client_id, "MEMBERS": members}
-            for name, value in needed.items():
-                if value is None and (any(needed.values()) or secret_file):
-                    self._problems[f"OUROBOROS_OIDC_{name}"] = "is needed beside the others"
-            return None
-        if not is_safe_address(issuer):
-            self._problems["OUROBOROS_OIDC_ISSUER"] = "is not an https address"
-        try:
-            rules = parse_members(members)
-        except ValueError as error:
-            self._problems["OUROBOROS_OIDC_MEMBERS"] = str(error)
-            return None
-        return Team(issuer, client_id, rules, secret_file, groups_claim)
+        team, problems = read_team(given, secret_file, groups_claim)
+        self._problems |= {f"OUROBOROS_OIDC_{name}": text for name, text in problems.items()}
+        return team
 
     def pool(self) -> SlotPool:
         numbers = {

@@ -4,12 +4,15 @@ Pure, so that the rules can be read and checked without a provider.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ouroboros.domain.access import Scope, parse_scope
+
+TEAM_KEYS = ("ISSUER", "CLIENT_ID", "MEMBERS")
+"""What a team needs, by the last words of the keys."""
 
 CALLBACK_PATH = "/sign-in/oidc/callback"
 _DOMAIN = re.compile(r"@[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -44,6 +47,26 @@ class Team:
     secret_file: Path | None = None
     """Holds the client's secret; without one, the proof of PKCE stands alone."""
     groups_claim: str = "groups"
+
+
+def read_team(
+    given: Mapping[str, str | None], secret_file: Path | None, groups_claim: str
+) -> tuple[Team | None, dict[str, str]]:
+    """A team of its keys, or what is wrong with them, each by its name.
+
+    None of them is no team; one of them needs the others.
+    """
+    missing = [name for name in TEAM_KEYS if given[name] is None]
+    if missing:
+        some = len(missing) < len(TEAM_KEYS) or secret_file is not None
+        return None, {name: "is needed beside the others" for name in missing if some}
+    issuer, client_id, members = (str(given[name]) for name in TEAM_KEYS)
+    problems = {} if is_safe_address(issuer) else {"ISSUER": "is not an https address"}
+    try:
+        rules = parse_members(members)
+    except ValueError as error:
+        return None, problems | {"MEMBERS": str(error)}
+    return Team(issuer, client_id, rules, secret_file, groups_claim), problems
 
 
 def parse_members(text: str) -> tuple[MemberRule, ...]:

@@ -53,6 +53,7 @@ _MEANINGS = {
     "database.migrate": "the command that migrates",
     "database.migrations": "files and directories; while they are unchanged nothing is migrated",
     "smoke": "a request to the new backend before visitors see it",
+    "smoke.kind": "`http`: a request; `page`: a visit by a real browser",
     "smoke.path": "the path that is asked for; required",
     "smoke.status": "the status that must come",
     "smoke.contains": "text that must be in the answer",

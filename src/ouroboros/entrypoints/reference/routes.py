@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from ouroboros.domain.access import Rule
+from ouroboros.domain.access import Rule, RunOf
 from ouroboros.entrypoints.http.app import ROUTERS
 from ouroboros.entrypoints.http.permissions import rule_of
 from ouroboros.entrypoints.reference.markdown import code, page, prose, rows
 
-_BOUND = {
+_BOUND: dict[RunOf, str] = {
     "anything": "yes",
     "nothing": "no",
     "body": "its own run",
@@ -16,6 +16,8 @@ _BOUND = {
     "path": "its own run",
     "slot": "its run's slot",
     "publish": "its run's publishes",
+    "publishes": "its run's publishes",
+    "signature": "signed instead",
 }
 """What a token that is bound to a run reaches, by where its rule looks for the run."""
 
