@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,51 +29,45 @@ Answers are JSON when stdout is not a terminal. Exit codes: 0 done, 1 failed, 2 
 3 unhealthy, 75 waiting for a slot, 124 timed out."""
 
 
-def make_app() -> "typer.Typer":
-    """The commands."""
-    import typer
+_COMMANDS = (
+    "local", "lease", "publish", "reproduce", "look", "pictures", "host", "doctor", "init",
+    "agents", "completion",
+)  # fmt: skip
+"""The modules with commands, in the order of the help."""
+_GROUPS = {"backend": "backend", "db": "states", "token": "access", "hooks": "hooks"}
+"""The groups of commands, each with its module."""
+_LIGHT_FIRST = ("publish", "lease", "look")
 
-    from ouroboros.entrypoints.cli import (
-        access,
-        agents,
-        backend,
-        completion,
-        doctor,
-        hooks,
-        host,
-        init,
-        lease,
-        local,
-        look,
-        pictures,
-        publish,
-        reproduce,
-        states,
-    )
+
+def make_app(only: str = "") -> "typer.Typer":
+    """The commands; where one is asked for that is known, nothing but what it needs."""
+    import typer
 
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
     )
-    for module in (
-        local,
-        lease,
-        publish,
-        reproduce,
-        look,
-        pictures,
-        host,
-        doctor,
-        init,
-        agents,
-        completion,
-    ):
-        for name, function in module.COMMANDS.items():
-            app.command(name)(function)
-    app.add_typer(backend.app, name="backend")
-    app.add_typer(states.app, name="db")
-    app.add_typer(access.app, name="token")
-    app.add_typer(hooks.app, name="hooks")
+    app.callback(help=_HELP)(_before_every_command)
+    if only in _GROUPS:
+        app.add_typer(_module(_GROUPS[only]).app, name=only)
+        return app
+    for name in sorted(_COMMANDS, key=lambda each: each not in _LIGHT_FIRST) if only else ():
+        if (function := _module(name).COMMANDS.get(only)) is not None:
+            app.command(only)(function)
+            return app
+    for name in _COMMANDS:
+        for command, function in _module(name).COMMANDS.items():
+            app.command(command)(function)
+    for group, name in _GROUPS.items():
+        app.add_typer(_module(name).app, name=group)
     return app
+
+
+def _module(name: str) -> Any:
+    return import_module(f"ouroboros.entrypoints.cli.{name}")
+
+
+def _before_every_command() -> None:
+    """Nothing; that it is there lets an application of one command have that command's name."""
 
 
 def main() -> None:
@@ -103,7 +98,8 @@ def run(arguments: list[str]) -> int:
 
     command = " ".join(word for word in arguments[:2] if not word.startswith("-"))
     try:
-        status = make_app()(arguments, prog_name="ouroboros", standalone_mode=False)
+        only = arguments[0] if arguments and _COMPLETING not in os.environ else ""
+        status = make_app(only)(arguments, prog_name="ouroboros", standalone_mode=False)
     except PreviewError as error:
         return fail(command, error)
     except typer.Abort:
