@@ -1,7 +1,19 @@
 #!/usr/bin/env bash
-# Installs what only tests and benchmarks need: Caddy, nginx and Chromium from Debian, when root.
+# Installs what only tests and benchmarks need: Caddy, nginx and Chromium from Debian, when root,
+# and promtool into .venv/.
 # Where they cannot be had the tests that need them are skipped, each with its reason.
 set -euo pipefail
+# promtool alone, out of Debian's package: a Prometheus that runs is not needed to check alerts.
+if ! command -v promtool > /dev/null && [ ! -x .venv/bin/promtool ] && command -v apt-get > /dev/null
+then
+  fetched=$(mktemp -d)
+  chmod 755 "$fetched"
+  (cd "$fetched" && apt-get download -qq prometheus > /dev/null 2>&1 &&
+    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool) &&
+    mv "$fetched/usr/bin/promtool" .venv/bin/promtool ||
+    printf 'tools: promtool could not be fetched; its test will say that alerts are not checked\n' >&2
+  rm -rf "$fetched"
+fi
 missing=()
 command -v caddy > /dev/null || missing+=(caddy)
 command -v chromium > /dev/null || missing+=(chromium)

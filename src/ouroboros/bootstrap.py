@@ -19,6 +19,7 @@ from ouroboros.adapters.control.audit import AuditLog
 from ouroboros.adapters.control.connection import ControlPool, open_pool
 from ouroboros.adapters.control.events import EventReader
 from ouroboros.adapters.control.leases import THIS_HOST, LeaseStore
+from ouroboros.adapters.control.measures import MeasureReader
 from ouroboros.adapters.control.output import OutputStore
 from ouroboros.adapters.control.pictures import PictureStore
 from ouroboros.adapters.control.publishes import PublishStore
@@ -79,6 +80,7 @@ class Installation:
     output: OutputStore
     runs: RunReader
     events: EventReader
+    measures: MeasureReader
     tokens: Tokens
     team: TeamSignIn | None
     audit: AuditLog
@@ -156,6 +158,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         output=OutputStore(control),
         runs=RunReader(control),
         events=EventReader(control),
+        measures=MeasureReader(control),
         tokens=Tokens(token_store),
         team=team_sign_in(settings, token_store),
         audit=audit,

@@ -35,7 +35,9 @@ from ouroboros.settings import read_settings
 
 _LOOK_EVERY_S = 2.0
 _RETRY_S = 0.5
-_REPEATED = ("reap", "evict", "publish", "collect", "prepare databases", "take pictures")
+_REPEATED = (
+    "tell", "reap", "evict", "publish", "collect", "prepare databases", "take pictures",
+)  # fmt: skip
 _log = structlog.get_logger("worker")
 
 
@@ -67,6 +69,7 @@ class Worker:
         while not self._stop.is_set():
             service_manager.alive()
             self._wake.clear()
+            self._patiently("tell", self._at.leases.tell_alive)
             self._patiently("reap", self._at.keeper.reap)
             self._patiently("evict", self._at.evictor.evict)
             self._patiently("publish", self._begin_publishes)

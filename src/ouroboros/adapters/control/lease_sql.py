@@ -27,6 +27,7 @@ BRIDGE_GAP = """
     WHERE host = %(host)s AND lease_state = 'leased' AND gap <> interval '0'
     RETURNING slot_id, run_id, fence, extract(epoch FROM gap)::float AS gap_s
 """
+TELL_ALIVE = "UPDATE hosts SET worker_at = clock_timestamp() WHERE host = %(host)s"
 LOOK = "UPDATE hosts SET looked_at = clock_timestamp() WHERE host = %(host)s"
 EXPIRE = """
     WITH overdue AS (

@@ -81,6 +81,11 @@ class LeaseStore:
             _record(db, "lease.expired", expired)
         return len(expired)
 
+    def tell_alive(self) -> None:
+        """Say that the worker of this host goes round; when it last did is a metric."""
+        with control(self._pool) as db:
+            db.execute(sql.TELL_ALIVE, self._limits)
+
     def enqueue(self, run_id: str, branch: str, priority: int = 0) -> None:
         """Put a run at the end of its priority, unless it waits or holds a slot already."""
         values = {"run_id": run_id, "branch": branch, "priority": priority}

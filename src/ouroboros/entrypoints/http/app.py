@@ -23,6 +23,7 @@ from ouroboros.entrypoints.http import (
     events,
     health,
     host,
+    metrics,
     output,
     pages,
     pictures,
@@ -42,6 +43,7 @@ from ouroboros.entrypoints.http.gate import Gate
 from ouroboros.entrypoints.http.news import CHANNELS, News
 from ouroboros.entrypoints.http.permissions import authorize
 from ouroboros.entrypoints.http.repeats import Repeats
+from ouroboros.entrypoints.http.traffic import Traffic
 
 _MODULES = (
     health,
@@ -56,6 +58,7 @@ _MODULES = (
     databases,
     states,
     host,
+    metrics,
     doctor,
     tokens,
     pull_requests,
@@ -69,8 +72,8 @@ ROUTERS = tuple(module.router for module in _MODULES)
 def make_app(installation: Installation) -> FastAPI:
     """The application over an installation's services.
 
-    A request passes, in this order: the host's name, the gate (who asks), the audit log, the
-    answers that are known already, and the rule of its route.
+    A request passes, in this order: the counting of requests, the host's name, the gate (who
+    asks), the audit log, the answers that are known already, and the rule of its route.
     """
     app = FastAPI(
         title="Ouroboros",
@@ -87,6 +90,7 @@ def make_app(installation: Installation) -> FastAPI:
     app.state.slot_changes = ChangeListener(dsn, SLOTS_CHANNEL)
     app.state.publish_changes = ChangeListener(dsn, OUTPUT_CHANNEL, PUBLISHES_CHANNEL)
     app.state.closing = asyncio.Event()
+    app.state.metrics = metrics.make_registry(installation)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(PreviewError, problems.answer_preview_error)
@@ -100,4 +104,5 @@ def make_app(installation: Installation) -> FastAPI:
     domain = settings.pool.slots[0].domain
     allowed = ["localhost", "127.0.0.1", "[::1]", "ouroboros.localhost", f"ouroboros.{domain}"]
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*allowed, domain])
+    app.add_middleware(Traffic, registry=app.state.metrics)
     return app

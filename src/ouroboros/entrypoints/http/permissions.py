@@ -89,6 +89,7 @@ _RULES: dict[str, Rule] = {
     # The installation's own.
     "POST /api/databases/snapshots/{name}/archive": Rule(_OPERATE),
     "POST /api/databases/snapshots/{name}/delete": Rule(_OPERATE),
+    "GET /metrics": Rule(_READ),
     "GET /api/doctor": Rule(_OPERATE),
     "POST /api/host/provision": Rule(_OPERATE),
     "POST /api/host/collect": Rule(_OPERATE),
@@ -116,7 +117,8 @@ async def authorize(request: Request) -> None:
     A dependency of the whole application, so that no route is without it.
     """
     principal: Principal = request.state.principal
-    rule = rule_of(request.method, request.scope["route"].path)
+    request.state.route = path = request.scope["route"].path
+    rule = rule_of(request.method, path)
     require(principal, rule)
     if principal.run_id is not None and rule.run not in ("anything", "nothing"):
         require_own(principal, rule, await _run_of(request, rule))
