@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from ouroboros.entrypoints.cli.connect import client, settings
 from ouroboros.entrypoints.cli.lease import DryRun
 from ouroboros.entrypoints.cli.output import Document, answer, progress, table
 from ouroboros.plans.infrastructure import render_infrastructure
+
+if TYPE_CHECKING:
+    from ouroboros.services.host.check import HostCheck
 
 
 def provision(
@@ -25,7 +28,7 @@ def provision(
     As root under systemd it installs the host (docs/operator.md); else it lays out the files of
     the local instance.
     """
-    if not _is_host():
+    if not is_host():
         if check or uninstall or with_data:
             raise Refused("host_not_ready", "only for root, where systemd runs", "docs/operator.md")
         answer("provision", client().post("/api/host/provision", {"dry_run": dry_run}), _told_local)
@@ -46,7 +49,7 @@ def provision(
     answer("provision", report, _told_provision)
 
 
-def _is_host() -> bool:
+def is_host() -> bool:
     """Whether this is root on a host that systemd runs, and no local instance is up here."""
     if os.geteuid() != 0 or not Path("/run/systemd/system").is_dir():
         return False
@@ -56,15 +59,19 @@ def _is_host() -> bool:
 
 def health_check() -> None:
     """Check each slot, directly and through the router; exit 3 when one is not well."""
-    if _is_host():
-        from ouroboros.services.host.check import HostCheck
-        from ouroboros.services.host.provision import read_host_settings
-
-        _, dsn, _ = read_host_settings({})
-        check = HostCheck(settings(), dsn, lambda: client().get("/api/slots")["slots"])
-        answer("health-check", check.run(), _told_host_health)
+    if is_host():
+        answer("health-check", host_check().run(), _told_host_health)
         return
     answer("health-check", client().get("/api/host/health-check"), _told_health)
+
+
+def host_check() -> "HostCheck":
+    """The health check of this host, as root."""
+    from ouroboros.services.host.check import HostCheck
+    from ouroboros.services.host.provision import read_host_settings
+
+    _, dsn, _ = read_host_settings({})
+    return HostCheck(settings(), dsn, lambda: client().get("/api/slots")["slots"])
 
 
 def render(
