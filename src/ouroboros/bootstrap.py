@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ouroboros.adapters.browser import PageBrowser
 from ouroboros.adapters.cluster.access import ClusterAccess, external_access
+from ouroboros.adapters.cluster.binaries import find_binaries
+from ouroboros.adapters.cluster.control_dump import ControlDump
 from ouroboros.adapters.cluster.embedded import plan_server
 from ouroboros.adapters.command_runner import ProcessRunner
 from ouroboros.adapters.control.answers import AnswerStore
@@ -41,6 +43,7 @@ from ouroboros.ports import BackendRuntime, CommandRunner
 from ouroboros.services.access.by_provider import TeamSignIn
 from ouroboros.services.access.tokens import Tokens
 from ouroboros.services.backends import Backends
+from ouroboros.services.backup import ControlPlaneCopy
 from ouroboros.services.databases import SlotDatabases
 from ouroboros.services.doctor import Doctor
 from ouroboros.services.doctor.databases import examine_databases
@@ -239,6 +242,17 @@ def team_sign_in(settings: Settings, store: TokenStore) -> TeamSignIn | None:
     if settings.team is None:
         return None
     return TeamSignIn(settings.team, IdentityProvider(settings.team), store)
+
+
+def control_plane_copy(
+    settings: Settings, dsn: str | None = None, settings_file: Path | None = None
+) -> ControlPlaneCopy:
+    """Backup and restore of the control plane; `dsn` on a host, where root alone reads it."""
+    if dsn is None:
+        dsn = cluster_access(settings).control_dsn()
+    programs = find_binaries(settings.pg_bin)
+    dump = ControlDump(dsn, programs, ProcessRunner())
+    return ControlPlaneCopy(settings, dsn, dump, _HOST, settings_file)
 
 
 def provide_tools(layout: Layout, environ: Mapping[str, str]) -> str:

@@ -116,6 +116,11 @@ class Settings:
         """Generated passwords, mode 0700."""
         return self.state_dir / "secrets"
 
+    @property
+    def protection_dir(self) -> Path:
+        """What visitors of protected previews must know; in every backup."""
+        return self.secrets_dir / "protection"
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:

@@ -86,6 +86,26 @@ class WebRoots:
         with self._held(slot, fence) as directory:
             (directory / "hold").unlink(missing_ok=True)
 
+    def highest(self, slot: Slot) -> int:
+        """The highest fence that the slot's web root has seen; 0 before the first."""
+        try:
+            return int((self._web / f"{slot.id}.fence").read_bytes()[:_DIGITS] or b"0")
+        except FileNotFoundError:
+            return 0
+
+    def known(self) -> list[str]:
+        """The ids of the slots that a fence is kept of."""
+        return [path.stem for path in self._web.glob("*.fence")]
+
+    def raise_fence(self, slot: Slot, fence: int) -> None:
+        """Refuse everything below a fence from now on; there is nothing to refuse before the first.
+
+        Raises `stale_fence`, `web_root_busy`.
+        """
+        if (self._web / f"{slot.id}.fence").exists():
+            with self._held(slot, fence):
+                pass
+
     @contextmanager
     def _held(self, slot: Slot, fence: int) -> Iterator[Path]:
         """The slot's directory, which only this process changes during the block.

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool, text
 
 # Two processes that start at once must not migrate at once.
@@ -12,8 +14,7 @@ _MIGRATION_LOCK = 0x0B0B_0001
 
 def migrate_control_plane(dsn: str) -> None:
     """Upgrade the control database behind `dsn` (a libpq URL) to head; may be repeated."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _config()
     scheme, _, rest = dsn.partition("://")
     url = f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{rest}"
     engine = create_engine(url, poolclass=pool.NullPool)
@@ -24,3 +25,24 @@ def migrate_control_plane(dsn: str) -> None:
             command.upgrade(config, "head")
     finally:
         engine.dispose()
+
+
+def known_revisions() -> set[str]:
+    """The revisions of the control plane's schema that this version can bring to its head."""
+    return {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def revision_of(dsn: str) -> str | None:
+    """The revision that a control database is at; None for one without a schema."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        there = connection.execute("SELECT to_regclass('public.alembic_version')").fetchone()
+        if there is None or there[0] is None:
+            return None
+        row = connection.execute("SELECT version_num FROM public.alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
