@@ -75,11 +75,18 @@ class Settings:
     directory."""
     team: Team | None = None
     """The identity provider by which people sign in to the dashboard."""
+    protected: bool = False
+    """Whether the router of a host asks visitors of previews for a password."""
 
     @property
     def local(self) -> bool:
         """Whether this installation starts its own PostgreSQL and supervises its processes."""
         return self.control_dsn is None
+
+    @property
+    def gate_port(self) -> int:
+        """Where the router asks whether a visitor may enter; 0: nowhere."""
+        return self.api_port if self.protected else 0
 
     @property
     def steward_dir(self) -> Path:
@@ -182,6 +189,7 @@ def _read(reader: "_Reader") -> Settings:
         pictures=reader.choice("OUROBOROS_PICTURES", ("on", "off")) == "on",
         git_hosts=reader.optional_path("OUROBOROS_GIT_HOSTS"),
         team=reader.team(),
+        protected=reader.choice("OUROBOROS_PROTECTION", ("off", "password")) == "password",
     )
 
 

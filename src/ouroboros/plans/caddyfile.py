@@ -5,6 +5,7 @@ Caddy is never reloaded by a publish, because a reload resets new connections an
 `reverse_proxy`. Source: the Caddy 2 manual, for 2.6 (Debian 12) and later.
 """
 
+from ouroboros.domain.preview_pass import COOKIE, GATE, HEADER, SIGN_IN
 from ouroboros.domain.slot import Slot, SlotPool
 from ouroboros.plans.units import NOTICE
 
@@ -24,13 +25,16 @@ _IDENTITY = (
 )
 
 
-def render_caddyfile(pool: SlotPool, port: int, tls: str = "off", admin: str = "") -> str:
+def render_caddyfile(
+    pool: SlotPool, port: int, tls: str = "off", admin: str = "", gate_port: int = 0
+) -> str:
     """The Caddyfile; `tls` is `off`, `internal` (Caddy's own authority) or `auto` (ACME).
 
-    `admin` is the path of the admin endpoint's unix socket; empty: there is none.
+    `admin` is the path of the admin endpoint's unix socket; empty: there is none. `gate_port` is
+    the API's, which is asked whether a visitor may enter; 0: everybody may.
     """
     served = "off" if admin == "" else f"unix/{admin}"
-    sites = "".join(_site(slot, port, tls) for slot in pool)
+    sites = "".join(_site(slot, port, tls, gate_port) for slot in pool)
     https = "" if tls == "off" else _UNKNOWN_OVER_TLS
     return f"""{NOTICE}{{
 	admin {served}
@@ -62,13 +66,13 @@ http://:{port} {{
 {https}"""
 
 
-def _site(slot: Slot, port: int, tls: str) -> str:
+def _site(slot: Slot, port: int, tls: str, gate_port: int) -> str:
     site = f"""
 http://{slot.host_name}:{port} {{
 	import preview
 	encode zstd gzip
-	handle {{
-		reverse_proxy 127.0.0.1:{slot.web_port} {{
+{_sign_in(slot, gate_port)}	handle {{
+{_gate(slot, gate_port)}		reverse_proxy 127.0.0.1:{slot.web_port} {{
 			lb_try_duration 5s
 			lb_try_interval 50ms
 			header_up Host {{host}}
@@ -82,6 +86,37 @@ http://{slot.host_name}:{port} {{
     secure = site.replace(f"http://{slot.host_name}:{port}", f"https://{slot.host_name}")
     secure = secure.replace("\timport preview\n", f"{certificate}\timport preview\n")
     return site + secure
+
+
+def _sign_in(slot: Slot, gate_port: int) -> str:
+    """Where a visitor gives the password, on the preview's own host."""
+    if not gate_port:
+        return ""
+    return f"""	handle {SIGN_IN} {{
+		rewrite * {GATE}{slot.id}/sign-in
+		reverse_proxy 127.0.0.1:{gate_port} {{
+			header_up -Cookie
+		}}
+	}}
+"""
+
+
+def _gate(slot: Slot, gate_port: int) -> str:
+    """Ask the API first; what opens the gate is taken away before the application sees it.
+
+    An upgrade is asked about as a plain request: only the answer of the preview may be one. The
+    cookie is left empty, because Caddy 2.6 takes an empty replacement for a new value.
+    """
+    if not gate_port:
+        return ""
+    return f"""		forward_auth 127.0.0.1:{gate_port} {{
+			uri {GATE}{slot.id}
+			header_up -Connection
+			header_up -Upgrade
+		}}
+		request_header -{HEADER}
+		request_header Cookie "\\b{COOKIE}=[^;]*" "{COOKIE}="
+"""
 
 
 _UNKNOWN_OVER_TLS = """

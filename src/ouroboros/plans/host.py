@@ -119,10 +119,12 @@ def settings_files(values: Mapping[str, str], control_dsn: str) -> list[TextFile
     ]
 
 
-def rendered_files(pool: SlotPool, program: Path, caddy_port: int, tls: str) -> list[TextFile]:
+def rendered_files(
+    pool: SlotPool, program: Path, caddy_port: int, tls: str, gate_port: int = 0
+) -> list[TextFile]:
     """What is rendered from the pool: into the installed version, and the units for systemd."""
     files = []
-    for path, text in render_infrastructure(pool, caddy_port, tls).items():
+    for path, text in render_infrastructure(pool, caddy_port, tls, gate_port).items():
         files.append(TextFile(program / path, text))
         if path.startswith(f"{UNITS}/ouroboros"):
             files.append(TextFile(SYSTEM_UNITS / path.removeprefix(f"{UNITS}/"), text))

@@ -14,9 +14,12 @@ from ouroboros.plans.units import CURRENT, NOTICE, render_ports, render_units
 UNITS = "infra/systemd"
 
 
-def render_infrastructure(pool: SlotPool, caddy_port: int, tls: str = "auto") -> dict[str, str]:
+def render_infrastructure(
+    pool: SlotPool, caddy_port: int, tls: str = "auto", gate_port: int = 0
+) -> dict[str, str]:
     """Every rendered file by its path relative to the checkout."""
-    files = {"infra/caddy/Caddyfile": render_caddyfile(pool, caddy_port, tls, ADMIN_SOCKET)}
+    caddyfile = render_caddyfile(pool, caddy_port, tls, ADMIN_SOCKET, gate_port)
+    files = {"infra/caddy/Caddyfile": caddyfile}
     files |= {f"{UNITS}/{name}": text for name, text in render_units().items()}
     for slot in pool:
         files |= {f"{UNITS}/{name}": text for name, text in render_ports(slot).items()}

@@ -74,6 +74,26 @@ def host_check() -> "HostCheck":
     return HostCheck(settings(), dsn, lambda: client().get("/api/slots")["slots"])
 
 
+def protection(
+    slot: Annotated[str, typer.Option(help="preview-<n>")],
+    renew: Annotated[bool, typer.Option("--renew", help="make another; the old one ends")] = False,
+) -> None:
+    """The password that visitors of a slot's preview are asked for (docs/protection.md)."""
+    from ouroboros.adapters.preview_passwords import preview_password, renew_password
+
+    configured = settings()
+    chosen = configured.pool.parse(slot)
+    if not configured.protected:
+        raise Refused(
+            "not_protected",
+            "previews of this installation are open to everybody",
+            "OUROBOROS_PROTECTION=password scripts/preview-slots-provision.sh",
+        )
+    password = (renew_password if renew else preview_password)(configured, chosen)
+    document = {"slot_id": chosen.id, "url": chosen.preview_url, "password": password}
+    answer("protection", document, lambda d: f"{d['url']}  {d['password']}")
+
+
 def render(
     check: Annotated[bool, typer.Option("--check", help="only say what differs")] = False,
 ) -> None:
@@ -134,4 +154,9 @@ def _told_host_health(document: Document) -> str:
     return f"{table(host, ('host', 'found'))}\n\n{table(rows, head)}"
 
 
-COMMANDS = {"provision": provision, "health-check": health_check, "render": render}
+COMMANDS = {
+    "provision": provision,
+    "health-check": health_check,
+    "protection": protection,
+    "render": render,
+}

@@ -42,6 +42,7 @@ from ouroboros.entrypoints.http.description import describe
 from ouroboros.entrypoints.http.gate import Gate
 from ouroboros.entrypoints.http.news import CHANNELS, News
 from ouroboros.entrypoints.http.permissions import authorize
+from ouroboros.entrypoints.http.preview_gate import PreviewGate
 from ouroboros.entrypoints.http.repeats import Repeats
 from ouroboros.entrypoints.http.traffic import Traffic
 
@@ -105,4 +106,6 @@ def make_app(installation: Installation) -> FastAPI:
     allowed = ["localhost", "127.0.0.1", "[::1]", "ouroboros.localhost", f"ouroboros.{domain}"]
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*allowed, domain])
     app.add_middleware(Traffic, registry=app.state.metrics)
+    if settings.protected:
+        app.add_middleware(PreviewGate, settings=settings)
     return app

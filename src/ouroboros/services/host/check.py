@@ -12,7 +12,9 @@ from ouroboros.adapters.cluster.access import external_access
 from ouroboros.adapters.host import observe
 from ouroboros.adapters.host.observe import OK
 from ouroboros.adapters.http_probe import ask
+from ouroboros.adapters.preview_passwords import preview_password
 from ouroboros.domain.errors import PreviewError, Unhealthy
+from ouroboros.domain.preview_pass import HEADER
 from ouroboros.domain.slot import Slot
 from ouroboros.settings import Settings
 
@@ -80,12 +82,15 @@ class HostCheck:
 
     def _slot(self, slot: Slot, known: Mapping[str, Any]) -> dict[str, Any]:
         named = {"Host": slot.host_name}
+        let_in = dict(named)
+        if self.settings.protected:
+            let_in[HEADER] = preview_password(self.settings, slot)
         published = known.get("publish_id")
         items = {
             "web_unit": _unit(f"{slot.web_unit}.service"),
             "web_port": observe.listener_owner(slot.web_port, f"{slot.web_unit}.service"),
             "surface": _answer(slot.web_port, "/health", named, published),
-            "routed": _answer(self.settings.caddy_port, "/health", named, published),
+            "routed": _answer(self.settings.caddy_port, "/health", let_in, published),
             "certificate": "off"
             if self.settings.tls == "off"
             else observe.certificate(slot.host_name),

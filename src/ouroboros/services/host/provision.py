@@ -68,7 +68,9 @@ class Provision:
         self._each(host.settings_files(values, dsn))
         if own_cluster:
             self._cluster(dsn)
-        rendered = host.rendered_files(pool, version, settings.caddy_port, settings.tls)
+        rendered = host.rendered_files(
+            pool, version, settings.caddy_port, settings.tls, settings.gate_port
+        )
         require_valid(next(each.text for each in rendered if each.path.name == "Caddyfile"))
         if self._each(rendered) and self.changing:
             reload_units()
