@@ -79,6 +79,8 @@ class BackendSpec:
     run_id: str
     commit_sha: str
     fence: int
+    egress: tuple[str, ...] = ()
+    """Networks that it may reach; without any it has none but its listener."""
 
 
 @dataclass(frozen=True, slots=True)

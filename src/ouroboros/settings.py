@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
+from ouroboros.domain.egress import ANY, NONE, problem_with
 from ouroboros.domain.errors import BadInput
 from ouroboros.domain.identifiers import DEFAULT_BRANCH_PREFIX
 from ouroboros.domain.lease import DEFAULT_TTL_S
@@ -64,6 +65,8 @@ class Settings:
     """Whether systemd runs the processes (a host), or our supervisor (local mode)."""
     build_egress: str = "any"
     """What builds may reach on a host: `any` but the host itself, `none`, or addresses."""
+    backend_egress: str = "none"
+    """What backends may be given on a host if they ask: `none`, `any`, or networks."""
     tls: str = "off"
     """Certificates of the router on a host: `off`, `internal` or `auto`."""
     chromium: Path | None = None
@@ -184,6 +187,7 @@ def _read(reader: "_Reader") -> Settings:
         pool_order=PoolOrder(reader.choice("OUROBOROS_POOL_ORDER", tuple(PoolOrder))),
         systemd=reader.choice("OUROBOROS_PROCESSES", ("supervisor", "systemd")) == "systemd",
         build_egress=reader.egress("OUROBOROS_BUILD_EGRESS"),
+        backend_egress=reader.backend_egress("OUROBOROS_BACKEND_EGRESS"),
         tls=reader.choice("OUROBOROS_TLS", _tls_choices(pool)),
         chromium=reader.optional_path("OUROBOROS_CHROMIUM"),
         pictures=reader.choice("OUROBOROS_PICTURES", ("on", "off")) == "on",
@@ -262,6 +266,15 @@ class _Reader:
         team, problems = read_team(given, secret_file, groups_claim)
         self._problems |= {f"OUROBOROS_OIDC_{name}": text for name, text in problems.items()}
         return team
+
+    def backend_egress(self, key: str) -> str:
+        """`none`, `any`, or networks with commas that hold neither this host nor what is near."""
+        text = self.text(key) or NONE
+        if text not in (ANY, NONE):
+            found = [why for item in text.split(",") if (why := problem_with(item)) is not None]
+            if found:
+                self._problems[key] = "; ".join(found)
+        return text
 
     def pool(self) -> SlotPool:
         numbers = {

@@ -121,7 +121,10 @@ def write_spec(spec: BackendSpec) -> dict[str, Any]:
 def read_spec(document: Mapping[str, Any]) -> BackendSpec:
     """A specification from JSON; raises `bad_request`."""
     try:
-        values = {each.name: document[each.name] for each in fields(BackendSpec)}
+        # A specification that an earlier version wrote has no egress.
+        known = {"egress": (), **document}
+        values = {each.name: known[each.name] for each in fields(BackendSpec)}
+        values["egress"] = tuple(str(item) for item in values["egress"])
         values["argv"] = tuple(str(item) for item in values["argv"])
         values["env"] = {str(key): str(value) for key, value in values["env"].items()}
         values["cwd"] = Path(values["cwd"])

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ouroboros.domain.egress import problem_with
 from ouroboros.domain.errors import BadInput
 from ouroboros.domain.strict_table import StrictTable
 from ouroboros.domain.web_rules import (
@@ -61,6 +62,8 @@ class Backend:
     env: Mapping[str, str] = field(default_factory=dict)
     proxy: tuple[str, ...] = ()
     """Path prefixes beside `/api` that the web surface hands to this server."""
+    egress: tuple[str, ...] = ()
+    """Networks that it must reach; a host gives it those alone, if the operator allows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,18 @@ def _backend(table: StrictTable) -> Backend:
         health,
         _env(table, "env"),
         read_prefixes(table),
+        _egress(table, listen),
     )
+
+
+def _egress(table: StrictTable, listen: str) -> tuple[str, ...]:
+    asked = table.strings("egress")
+    for each in asked:
+        if (problem := problem_with(each)) is not None:
+            table.problem("egress", problem)
+    if asked and listen != "socket":
+        table.problem("egress", "needs listen = 'socket': a port is bound in a network of its own")
+    return asked
 
 
 def _migrate_dir(database: StrictTable | None, backend: StrictTable | None) -> str:

@@ -8,14 +8,13 @@ never this host itself; and use so much memory, processor, time and room in a fi
 from dataclasses import dataclass
 from pathlib import Path
 
+from ouroboros.domain.egress import NEAR
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.layout import Layout
 from ouroboros.plans.units import BUILD_CONFINED
 
-# localhost, link-local and multicast; systemd-run takes no more than one of these words.
-_THIS_HOST_AND_NEAR = (
-    "127.0.0.0/8 ::1/128 169.254.0.0/16 fe80::/64 224.0.0.0/4 ff00::/8 255.255.255.255/32"
-)
+# systemd-run takes no more than one of the words localhost, link-local and multicast.
+_THIS_HOST_AND_NEAR = " ".join(NEAR)
 ANY_EGRESS = "any"
 NO_EGRESS = "none"
 

@@ -6,6 +6,9 @@ and PostgreSQL's unix socket. Sources: systemd.exec(5), systemd.service(5), syst
 systemd.resource-control(5) of systemd 252, Debian 12's.
 """
 
+from collections.abc import Sequence
+
+from ouroboros.domain.egress import ANY, NEAR
 from ouroboros.domain.slot import Slot
 
 INSTALL_ROOT = "/srv/oroboros"
@@ -14,6 +17,8 @@ STEWARD_DIR = f"{INSTALL_ROOT}/steward"
 """What the steward writes for PID 1 to read; root's alone, because it holds passwords."""
 SETTINGS_FILE = f"{INSTALL_ROOT}/ouroboros.env"
 SECRET_SETTINGS_FILE = f"{INSTALL_ROOT}/secrets/control.env"
+RUNTIME_UNITS = "/run/systemd/system"
+"""Units and drop-ins until the next boot (systemd.unit(5))."""
 SERVICE_USER = "ouroboros"
 SURFACE_USER = "ouroboros-web"
 NOTICE = "# Rendered from the slot pool by `ouroboros render`; edit the renderer, not this file.\n"
@@ -110,6 +115,23 @@ def render_units() -> dict[str, str]:
         "ouroboros-caddy.service": _CADDY,
         **_upkeep(),
     }
+
+
+def render_egress(networks: Sequence[str]) -> str:
+    """The drop-in of a backend that may reach these networks and nothing else.
+
+    It shares the host's network then, so it may bind nothing, and the filter of its unit lets no
+    packet through that goes to or comes from elsewhere; its listener is systemd's.
+    """
+    if ANY in networks:
+        filtered = f"IPAddressDeny=\nIPAddressDeny={' '.join(NEAR)}\nIPAddressAllow=\n"
+    else:
+        filtered = f"IPAddressAllow=\nIPAddressAllow={' '.join(networks)}\n"
+    return f"""{NOTICE}[Service]
+PrivateNetwork=no
+RestrictAddressFamilies=AF_INET6
+{filtered}SocketBindDeny=any
+"""
 
 
 def render_ports(slot: Slot) -> dict[str, str]:
@@ -222,6 +244,8 @@ RestartSec=200ms
 UMask=0077
 ReadWritePaths={STEWARD_DIR} {INSTALL_ROOT}/releases {INSTALL_ROOT}/logs
 ReadWritePaths={INSTALL_ROOT}/homes
+# Drop-ins of backends that may reach something (plans/units.render_egress).
+ReadWritePaths={RUNTIME_UNITS}
 MemoryMax=512M
 TasksMax=256
 {_CONFINED}CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER

@@ -89,6 +89,7 @@ class Backends:
             run_id=released.run_id,
             commit_sha=released.commit_sha,
             fence=released.fence,
+            egress=released.backend.egress,
         )
 
     def live(self, slot: Slot) -> ReleasedBackend | None:
@@ -251,6 +252,7 @@ def _read_backend(
             listen=stored["listen"],
             health=stored["health"],
             env=stored["env"],
+            egress=tuple(stored.get("egress", ())),
         ),
         migrate=tuple(document["migrate"]),
         migrate_directory=source / document["migrate_dir"],

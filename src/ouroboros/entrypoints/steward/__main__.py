@@ -36,7 +36,10 @@ def main() -> int:
 async def _serve(settings: Settings, requests: socket.socket, commands: socket.socket) -> None:
     directory = settings.steward_dir
     layout = Layout(settings.state_dir)
-    slots = {slot.id: UnitBackend(slot, directory, layout) for slot in settings.pool}
+    slots = {
+        slot.id: UnitBackend(slot, directory, layout, settings.backend_egress)
+        for slot in settings.pool
+    }
     backends = Backends(settings.pool, slots, Fences(directory / "backend-fences.json"))
 
     async def answer(verb: str, request: Mapping[str, Any]) -> dict[str, Any]:

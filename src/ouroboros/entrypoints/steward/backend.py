@@ -12,7 +12,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +26,12 @@ from ouroboros.adapters.systemd.files import (
     read_document,
     write_private,
 )
+from ouroboros.domain.egress import problem_with, refused
 from ouroboros.domain.errors import BadInput, PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.supervisor.serving import is_same
 from ouroboros.plans.layout import Layout
-from ouroboros.plans.units import SERVICE_USER
+from ouroboros.plans.units import RUNTIME_UNITS, SERVICE_USER, render_egress
 from ouroboros.ports import BackendSpec, BackendStatus
 
 _ALIVE = ("active", "activating", "reloading", "deactivating")
@@ -40,9 +41,11 @@ _STATES = {"active": "running", "activating": "starting", "failed": "failed"}
 class UnitBackend:
     """Runs what answers on one slot's API port."""
 
-    def __init__(self, slot: Slot, directory: Path, layout: Layout) -> None:
+    def __init__(self, slot: Slot, directory: Path, layout: Layout, egress: str) -> None:
+        """`egress` is what the operator lets backends reach, if they ask for it."""
         self.slot = slot
         self.lock = asyncio.Lock()
+        self._egress = egress
         self._releases = layout.releases(slot)
         self._home = layout.home(slot)
         self._log = layout.backend_log(slot)
@@ -130,6 +133,18 @@ class UnitBackend:
             raise BadInput("bad_request", f"{spec.cwd} is no release of {self.slot.id}")
         if spec.log_path != self._log:
             raise BadInput("bad_request", f"{spec.log_path} is not the log of {self.slot.id}")
+        self._require_egress(spec)
+
+    def _require_egress(self, spec: BackendSpec) -> None:
+        """The worker reads what branches wrote, so what it asks for is looked at again."""
+        wrong = [each for each in spec.egress if problem_with(each) is not None]
+        wrong = wrong or refused(spec.egress, self._egress)
+        if wrong or (spec.egress and spec.listen != "socket"):
+            raise Refused(
+                "egress_not_allowed",
+                f"{self.slot.id} may not be given {', '.join(wrong or spec.egress)}",
+                "publish again, or change OUROBOROS_BACKEND_EGRESS",
+            )
 
 
 class _Unit:
@@ -138,6 +153,7 @@ class _Unit:
     def __init__(self, name: str, stem: Path) -> None:
         self._service = f"{name}.service"
         self._socket = f"{name}.socket"
+        self._drop_in = Path(RUNTIME_UNITS) / f"{name}.service.d" / "egress.conf"
         self._environment = stem.with_name(f"{stem.name}.env")
         self._document = stem.with_name(f"{stem.name}.json")
 
@@ -159,6 +175,7 @@ class _Unit:
         begin_log(spec.log_path, SERVICE_USER)
         write_private(self._environment, environment_file(_environment(spec)))
         write_private(self._document, json.dumps(write_spec(spec)))
+        self._open(spec.egress)
         self._start(wait=wait)
         deadline = time.monotonic() + 5.0
         while self.state()["ActiveState"] in ("inactive", "deactivating"):
@@ -171,7 +188,22 @@ class _Unit:
         parked = {"BACKEND_ARGV": "[]", "BACKEND_DIRECTORY": "/", "BACKEND_LISTEN": "parked"}
         write_private(self._environment, environment_file(parked))
         self._document.unlink(missing_ok=True)
+        self._open(())
         self._start(wait=True)
+
+    def _open(self, egress: Sequence[str]) -> None:
+        """Let the unit reach these networks from its next start on, and no other."""
+        wanted = render_egress(egress) if egress else None
+        present = self._drop_in.read_text("utf-8") if self._drop_in.exists() else None
+        if wanted == present:
+            return
+        if wanted is None:
+            self._drop_in.unlink()
+        else:
+            self._drop_in.parent.mkdir(mode=0o755, exist_ok=True)
+            self._drop_in.parent.chmod(0o755)
+            write_private(self._drop_in, wanted)
+        systemctl.act("daemon-reload")
 
     def _start(self, *, wait: bool) -> None:
         systemctl.forget_failure(self._service, self._socket)
@@ -185,6 +217,7 @@ class _Unit:
             systemctl.forget_failure(self._service, self._socket)
             self._environment.unlink(missing_ok=True)
             self._document.unlink(missing_ok=True)
+            self._open(())
 
 
 def _empty(directory: Path) -> None:

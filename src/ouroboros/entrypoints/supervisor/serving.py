@@ -148,6 +148,14 @@ def is_same(one: BackendSpec, other: BackendSpec) -> bool:
 
     def essence(spec: BackendSpec) -> tuple[object, ...]:
         env = {key: value for key, value in spec.env.items() if key != _NONCE}
-        return (spec.argv, spec.cwd, env, spec.listen, spec.health_path, spec.publish_id)
+        return (
+            spec.argv,
+            spec.cwd,
+            env,
+            spec.listen,
+            spec.health_path,
+            spec.publish_id,
+            spec.egress,
+        )
 
     return essence(one) == essence(other)

@@ -64,6 +64,7 @@ def _document(work: Work, backend: Backend | None) -> dict[str, Any]:
             "listen": backend.listen,
             "health": backend.health,
             "env": dict(backend.env),
+            "egress": backend.egress,
         },
         "migrations": work.results["source"]["migrations"],
         "migrate": application.migrate,

@@ -10,6 +10,7 @@ from ouroboros.domain.errors import Failed
 from ouroboros.domain.identifiers import is_commit_id, parse_ref
 from ouroboros.domain.template import digest_of
 from ouroboros.plans import git
+from ouroboros.services.publish.egress import require_egress
 from ouroboros.services.publish.pages import require_browser
 from ouroboros.services.publish.prebuilt import BACKEND, take_prebuilt
 from ouroboros.services.publish.work import Work
@@ -44,6 +45,7 @@ def lay_out_source(work: Work) -> dict[str, Any]:
             (work.release / _READY).write_text(commit, encoding="ascii")
         _require_real_directories(work)
         require_browser(work)
+        require_egress(work.application, work.settings)
         prebuilt = take_prebuilt(work)
         tree, migrations = _digests(work, mirror, commit, environment, prebuilt)
     work.log.line(f"commit {commit} of {repo}")
