@@ -64,11 +64,10 @@ class Host:
 
     machine: Machine
 
-    def provision(self, *options: str, check: bool = True) -> dict[str, Any]:
-        """Run the provisioning script and read its answer."""
-        done = self.machine.run(
-            PROVISION, *options, check=False, OUROBOROS_TLS="internal", OUROBOROS_DOMAIN=DOMAIN
-        )
+    def provision(self, *options: str, check: bool = True, **environ: str) -> dict[str, Any]:
+        """Run the provisioning script, with further settings, and read its answer."""
+        given = {"OUROBOROS_TLS": "internal", "OUROBOROS_DOMAIN": DOMAIN, **environ}
+        done = self.machine.run(PROVISION, *options, check=False, **given)
         document = json.loads(done.stdout)
         assert not check or done.returncode == 0, done
         return {**document, "status": done.returncode}

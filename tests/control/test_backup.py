@@ -250,6 +250,14 @@ def test_what_is_no_backup_is_refused(world, tmp_path):
     assert told["dry_run"] and world.slot("preview-1")["run_id"] == "kept"
 
 
+def test_a_version_that_is_gone_back_to_leaves_the_later_schema_as_it_is(world):
+    world.lease("kept")
+    world.control.sql("UPDATE alembic_version SET version_num = '9999'")
+    migrate_control_plane(world.control.dsn)
+    assert world.control.sql("SELECT version_num AS v FROM alembic_version") == [{"v": "9999"}]
+    assert world.control.leases.claim("kept") is not None
+
+
 def test_a_backup_of_a_later_version_is_refused(world):
     world.control.sql("UPDATE alembic_version SET version_num = '9999'")
     world.copy.backup(world.file)

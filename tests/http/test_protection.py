@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -106,29 +107,28 @@ def router(served, tmp_path_factory) -> Iterator[Router]:
         shutil.rmtree(short)
 
 
-class caddy:  # noqa: N801  a context manager
-    def __init__(self, text: str, directory: Path, port: int) -> None:
-        file = directory / "Caddyfile"
-        file.write_text(text)
-        environment = {"HOME": str(directory), "PATH": "/usr/bin:/bin"}
-        argv = [str(CADDY), "run", "--config", str(file), "--adapter", "caddyfile"]
-        self._process = subprocess.Popen(argv, env=environment, stderr=subprocess.DEVNULL)
-        self._port = port
-
-    def __enter__(self) -> None:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
-            except OSError:
-                assert time.monotonic() < deadline and self._process.poll() is None
+@contextmanager
+def caddy(text: str, directory: Path, port: int) -> Iterator[None]:
+    """The real Caddy with this file."""
+    file = directory / "Caddyfile"
+    file.write_text(text)
+    environment = {"HOME": str(directory), "PATH": "/usr/bin:/bin"}
+    argv = [str(CADDY), "run", "--config", str(file), "--adapter", "caddyfile"]
+    with subprocess.Popen(argv, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while not is_open(port):
+                assert time.monotonic() < deadline and process.poll() is None
                 time.sleep(0.02)
-            else:
-                return
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
 
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])

@@ -120,8 +120,9 @@ def render_units() -> dict[str, str]:
 def render_egress(networks: Sequence[str]) -> str:
     """The drop-in of a backend that may reach these networks and nothing else.
 
-    It shares the host's network then, so it may bind nothing, and the filter of its unit lets no
-    packet through that goes to or comes from elsewhere; its listener is systemd's.
+    It shares the host's network then, so it may bind nothing, not even a unix socket, and the
+    filter of its unit lets no packet through that goes to or comes from elsewhere; its listener
+    is systemd's.
     """
     if ANY in networks:
         filtered = f"IPAddressDeny=\nIPAddressDeny={' '.join(NEAR)}\nIPAddressAllow=\n"
@@ -130,7 +131,8 @@ def render_egress(networks: Sequence[str]) -> str:
     return f"""{NOTICE}[Service]
 PrivateNetwork=no
 RestrictAddressFamilies=AF_INET6
-{filtered}SocketBindDeny=any
+{filtered}# Not SocketBindDeny=, which systemd ignores where cgroups are not unified.
+SystemCallFilter=~bind
 """
 
 

@@ -13,7 +13,14 @@ _MIGRATION_LOCK = 0x0B0B_0001
 
 
 def migrate_control_plane(dsn: str) -> None:
-    """Upgrade the control database behind `dsn` (a libpq URL) to head; may be repeated."""
+    """Upgrade the control database behind `dsn` (a libpq URL) to head; may be repeated.
+
+    A schema of a later version stays as it is: an installation that goes back to an earlier one
+    finds it. Our migrations only add, so the earlier version works with it.
+    """
+    present = revision_of(dsn)
+    if present is not None and present not in known_revisions():
+        return
     config = _config()
     scheme, _, rest = dsn.partition("://")
     url = f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{rest}"
