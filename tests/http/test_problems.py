@@ -106,3 +106,15 @@ def test_every_body_has_an_example(served):
         if not described["components"]["schemas"][name].get("examples"):
             without.append((path, name))
     assert without == []
+
+
+def test_a_reset_that_failed_is_shown_like_the_others(served):
+    """Its details are an error, and hold no fingerprint."""
+    served.sql(
+        "INSERT INTO preview_db_resets (slot_id, db_name, strategy, seed_version, reset_status,"
+        " reset_completed_at, details) VALUES ('preview-1', 'app_preview_1', 'seed', 'v1',"
+        " 'failed', clock_timestamp(), '{\"error\": \"seed_failed\"}')"
+    )
+    with served.bearer("read") as api:
+        for page in ("/databases", "/slots/preview-1"):
+            assert api.get(page, headers={"Accept": "text/html"}).status_code == 200, page
