@@ -252,7 +252,7 @@ def control_plane_copy(
         dsn = cluster_access(settings).control_dsn()
     programs = find_binaries(settings.pg_bin)
     dump = ControlDump(dsn, programs, ProcessRunner())
-    return ControlPlaneCopy(settings, dsn, dump, _HOST, settings_file)
+    return ControlPlaneCopy(settings, dsn, dump, THIS_HOST, settings_file)
 
 
 def provide_tools(layout: Layout, environ: Mapping[str, str]) -> str:
