@@ -22,7 +22,7 @@ from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
 from ouroboros.adapters.output_delivery import OutputDelivery
 from ouroboros.adapters.publish_log import PublishLog
 from ouroboros.bootstrap import Installation, compose
-from ouroboros.domain.errors import NotFound, PreviewError, Refused
+from ouroboros.domain.errors import PreviewError, Refused
 from ouroboros.domain.lease import LeaseState
 from ouroboros.domain.publish import Publish
 from ouroboros.entrypoints.pull_request_loops import PullRequestLoops
@@ -105,12 +105,10 @@ class Worker:
                     _log.info("published", publish=publish.publish_id, state=state)
                     self._at.output.forget_old(publish.slot)
                     break
-                except NotFound as error:
-                    # The control plane was restored to a time before this publish.
-                    _log.warning("forgotten", publish=publish.publish_id, error=error.message)
-                    break
                 except (PreviewError, OSError) as error:
                     _log.warning("interrupted", publish=publish.publish_id, error=str(error))
+                    if isinstance(error, PreviewError) and error.code == "publish_not_found":
+                        break  # the control plane was restored to a time before it
                     self._stop.wait(_RETRY_S)
         finally:
             self._busy.pop(publish.publish_id, None)
