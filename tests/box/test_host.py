@@ -77,7 +77,7 @@ def test_each_slot_serves_its_own_page_backend_and_database_through_the_router(p
         uid = previews.machine.run("id", "-u", f"ouroboros-preview{number}").stdout
         assert who["uid"] == int(uid)
     assert previews.get(3, "/api/x")[0] == 200
-    assert not previews.unhealthy()
+    assert previews.unhealthy() == ""
 
 
 def test_a_backend_sees_its_own_environment_and_nothing_of_systemd_or_the_worker(previews):
@@ -129,7 +129,7 @@ def test_the_health_check_names_what_is_not_well_and_the_next_command(previews):
         assert {slot for slot, _ in found} == {"preview-2"}
     finally:
         machine.run("systemctl", "start", "ouroboros-web@preview2.service")
-    assert not previews.unhealthy()
+    assert previews.unhealthy() == ""
 
 
 def test_the_health_check_sees_a_stranger_on_a_port_and_the_api_missing(previews):

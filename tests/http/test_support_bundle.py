@@ -19,7 +19,17 @@ ENVIRON = {
     "HTTPS_PROXY": "http://builder:pr0xypass@proxy.internal:3128",
     "NPM_TOKEN": "npm-t0ken-of-the-operator",
     "LANG": "C.UTF-8",
+    "FORGE": "t0ken-of-a-git-host",
 }
+GIT_HOSTS = """
+[[repository]]
+git_host = "github"
+name = "example-org/toolshed"
+clone_url = "https://github.com/example-org/toolshed.git"
+seed_version = "v1"
+webhook_secret_file = "{secret}"
+api_token_env = "FORGE"
+"""
 
 UNKNOWN = {"gh-pat-in-a-remote", "aGVhZGVyOnNlY3JldA==", "s3cret-of-the-application"}
 """What a branch tells and nobody has the value of; masked by what stands around it."""
@@ -44,6 +54,10 @@ def planted(served, tmp_path):
     slot_password = "sl0t-password-9"
     (secrets_dir / "app_preview_1.password").write_text(slot_password)
     (secrets_dir / "control.env").write_text(f'OUROBOROS_CONTROL_DSN="{CONTROL}"\n')
+    elsewhere = tmp_path / "hook"
+    elsewhere.write_text("h00k-secret-of-a-git-host")
+    elsewhere.chmod(0o600)
+    (state / "git-hosts.toml").write_text(GIT_HOSTS.format(secret=elsewhere))
     steward = state / "steward"
     steward.mkdir()
     url = "postgresql://app_preview_1:handed-to-pid-1@/app_preview_1?host=/run"
@@ -54,7 +68,8 @@ def planted(served, tmp_path):
     with served.local() as api:
         link = api.post("/api/sign-in-links", json={}).json()["link"]
     secrets = {
-        slot_password, "handed-to-pid-1", "c0ntrol%2Bpass", "c0ntrol+pass", CONTROL, url,
+        "h00k-secret-of-a-git-host", "t0ken-of-a-git-host", slot_password,
+        "handed-to-pid-1", "c0ntrol%2Bpass", "c0ntrol+pass", CONTROL, url,
         served.token("operate"), served.token("run", "planted"), link.partition("link=")[2],
         settings.token, *(value for key, value in ENVIRON.items() if "TOKEN" in key), "pr0xypass",
         *UNKNOWN,

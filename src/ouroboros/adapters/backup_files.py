@@ -18,7 +18,8 @@ from typing import Any
 from ouroboros.domain.errors import BadInput, Failed, NotFound, Refused
 
 _TOP = "ouroboros-backup"
-MANIFEST, DUMP, SETTINGS = "manifest.json", "control.dump", "ouroboros.env"
+MANIFEST, DUMP = "manifest.json", "control.dump"
+SETTINGS, GIT_HOSTS = "ouroboros.env", "git-hosts.toml"
 SNAPSHOTS, PROTECTION = "snapshots", "protection"
 _FORMAT = 1
 _LARGEST_MANIFEST_BYTES = 1 << 16

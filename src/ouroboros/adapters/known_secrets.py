@@ -5,12 +5,15 @@ environment brings. Of tokens and sessions only digests are kept, so their form 
 known by. A URL with a password in it may come from anywhere, a branch's output too.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ouroboros.adapters.git_host_files import read_git_hosts
+from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.masking import MASK, SecretMask
 from ouroboros.settings import Settings
 
@@ -52,6 +55,9 @@ def known_secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[st
             yield from _of_value(value)
         elif "://" in value:
             yield urlsplit_password(value)
+    with contextlib.suppress(PreviewError):
+        for repository in read_git_hosts(settings.git_hosts_file, environ):
+            yield from (repository.webhook_secret, repository.api_token or "")
     for directory in (settings.secrets_dir, settings.steward_dir):
         for path in _files(directory):
             yield from _of_file(path)

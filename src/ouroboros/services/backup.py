@@ -91,6 +91,8 @@ class ControlPlaneCopy:
         found: dict[str, Path] = {}
         if self.settings_file is not None and self.settings_file.is_file():
             found[files.SETTINGS] = self.settings_file
+        if self.settings.git_hosts_file.is_file():
+            found[files.GIT_HOSTS] = self.settings.git_hosts_file
         for directory, name in ((self.settings.snapshots_dir, files.SNAPSHOTS),
                                 (self.settings.protection_dir, files.PROTECTION)):  # fmt: skip
             if directory.is_dir():
@@ -104,6 +106,8 @@ class ControlPlaneCopy:
     def _bring_files(self, archive: Any) -> list[str]:
         """Write the files that are not there; a snapshot's name means one state for ever."""
         brought = []
+        if files.extract(archive, files.GIT_HOSTS, self.settings.git_hosts_file):
+            brought.append(files.GIT_HOSTS)
         for directory, name in ((self.settings.snapshots_dir, files.SNAPSHOTS),
                                 (self.settings.protection_dir, files.PROTECTION)):  # fmt: skip
             for each in files.names_below(archive, name):

@@ -30,8 +30,8 @@ Answers are JSON when stdout is not a terminal. Exit codes: 0 done, 1 failed, 2 
 
 
 _COMMANDS = (
-    "local", "lease", "publish", "reproduce", "look", "pictures", "host", "doctor", "init",
-    "agents", "completion",
+    "local", "lease", "publish", "reproduce", "look", "pictures", "host", "doctor", "support",
+    "backup", "init", "agents", "completion",
 )  # fmt: skip
 """The modules with commands, in the order of the help."""
 _GROUPS = {"backend": "backend", "db": "states", "token": "access", "hooks": "hooks"}
