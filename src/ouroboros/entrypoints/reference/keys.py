@@ -47,6 +47,7 @@ _MEANINGS = {
     "backend.listen": "`socket`: takes the inherited listener; `port`: binds `{port}`",
     "backend.health": "the path that answers 200 when the server is ready",
     "backend.env": "variables of its environment, with placeholders",
+    "backend.egress": "addresses and networks to reach, or `any`; the operator allows them",
     "backend.proxy": "paths beside `/api` that the web surface passes on to it",
     "database": "how to migrate the slot's database",
     "database.dir": "where the migration runs; the backend's `dir` without it",

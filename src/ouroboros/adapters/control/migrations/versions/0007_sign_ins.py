@@ -5,7 +5,7 @@ Kept for a day, which is longer than any provider's code lives.
 
 from alembic import op
 
-revision = "0008"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
