@@ -199,9 +199,28 @@ def test_a_promoted_candidate_is_the_only_one_that_answers(bench: Bench) -> None
     promoted = bench.runtime.promote(bench.slot, "p2", 2)
     assert (promoted.state, promoted.publish_id, promoted.nonce) == ("running", "p2", nonce)
     assert promoted.candidate_state is None
-    assert not alive(live.pid)
     assert {bench.colour() for _ in range(50)} == {"p2"}
     assert bench.runtime.promote(bench.slot, "p2", 2).pid == promoted.pid
+    until(lambda: not alive(live.pid))
+
+
+def test_a_promotion_does_not_wait_for_what_the_one_before_still_answers(bench: Bench) -> None:
+    """And a stop waits for it: nothing of the slot may be left."""
+    live = bench.start()
+    bench.runtime.prepare(bench.slot, bench.spec("p2", fence=2))
+    until(lambda: bench.status().candidate_state == "running")
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(bench.get("/slow")))
+    asking.start()
+    until(lambda: "/slow" in bench.log())
+    bench.runtime.promote(bench.slot, "p2", 2)
+    assert answers == []
+    assert bench.colour() == "p2"
+    bench.runtime.stop(bench.slot, 2)
+    assert not alive(live.pid)
+    asking.join()
+    assert answers[0][0] == 200
+    assert answers[0][2]["env"]["COLOUR"] == "p1"
 
 
 def test_the_first_backend_of_a_slot_may_come_by_promotion(bench: Bench) -> None:
