@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +105,18 @@ class TestCluster:
         with self.superuser() as connection:
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
         return {row[0] for row in rows}
+
+    def slot_databases(self) -> set[str]:
+        """Names of databases of slots, standbys, workshops and templates."""
+        ours = ("app_preview_", "ouroboros_tpl_", "ouroboros_loader")
+        return {name for name in self.databases() if name.startswith(ours)}
+
+    def drop_slot_databases(self, kept: Collection[str] = ()) -> None:
+        """Drop what tests of other files have left of slots, but for some."""
+        with self.superuser() as connection:
+            for name in self.slot_databases() - set(kept):
+                connection.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextlib.contextmanager

@@ -108,23 +108,21 @@ class World:
 
     def ours(self) -> set[str]:
         """Names of databases of slots, standbys, workshops and templates."""
-        return {
-            name
-            for name in self.cluster.databases()
-            if name.startswith(("app_preview_", "ouroboros_tpl_", "ouroboros_loader"))
-        }
+        return self.cluster.slot_databases()
 
     def drop_everything(self, *, but_templates_of: tuple[str, ...] = ()) -> None:
         """Drop all databases of ours; templates of the given seed texts may stay."""
-        kept = {hashlib.sha256(text.encode()).hexdigest() for text in but_templates_of}
+        contents = {hashlib.sha256(text.encode()).hexdigest() for text in but_templates_of}
         with self.cluster.superuser() as connection:
             catalog = read_catalog(connection)
-            for name in self.ours():
-                mark = catalog[name].mark
-                if catalog[name].usable_template and mark and mark.content in kept:
-                    continue
-                connection.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
-                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        kept = {
+            name
+            for name in self.ours() & set(catalog)
+            if (mark := catalog[name].mark)
+            and catalog[name].usable_template
+            and mark.content in contents
+        }
+        self.cluster.drop_slot_databases(kept)
 
 
 def make_world(cluster: TestCluster, control_dsn: str, directory: Path) -> World:

@@ -10,6 +10,7 @@ import pytest
 from tests.git_hosts.api_server import GitHostServer, git_host_server, write_git_hosts
 from tests.git_hosts.deliveries import HEAD, NAMES, SECRET, deliver, payload
 from tests.http.conftest import Served, serve
+from tests.postgres import TestCluster
 
 from ouroboros.adapters.control.schema import migrate_control_plane
 from ouroboros.adapters.git_host_api import HttpGitHostApi
@@ -88,8 +89,9 @@ def hooked_module(cluster) -> Iterator[Hooked]:
 
 
 @pytest.fixture
-def hooked(hooked_module: Hooked) -> Iterator[Hooked]:
+def hooked(hooked_module: Hooked, cluster: TestCluster) -> Iterator[Hooked]:
     """The same with no pull request, no lease, and nothing told."""
+    cluster.drop_slot_databases()
     hooked_module.number += 1
     yield hooked_module
     hooked_module.served.end_leases()

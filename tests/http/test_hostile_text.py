@@ -117,7 +117,8 @@ def test_the_trap_catches_what_runs(trapped):
     assert hits == ["img"]
 
 
-def test_no_script_of_a_stored_text_runs_on_any_page(served, trapped):
+def test_no_script_of_a_stored_text_runs_on_any_page(served, trapped, cluster):
+    cluster.drop_slot_databases()
     page, hits = trapped
     served.token("read")
     names = store(served, " ".join(HOSTILE))

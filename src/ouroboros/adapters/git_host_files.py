@@ -24,7 +24,7 @@ def read_git_hosts(path: Path, environ: Mapping[str, str]) -> tuple[Repository, 
     """
     try:
         text = _read(path, _LIMIT_BYTES)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError) as error:
         raise invalid_git_hosts({str(path): f"cannot be read: {error}"}) from error
