@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -41,10 +41,12 @@ def answer_again(
     """
     if not watch:
         answer(command, ask(), readable)
-    elif Output.wants_json():
-        _print_changes(command, ask)
-    else:
-        _draw(ask, readable)
+        return
+    with suppress(KeyboardInterrupt):  # it may come while something is asked, shown or waited for
+        if Output.wants_json():
+            _print_changes(command, ask)
+        else:
+            _draw(ask, readable)
 
 
 def _print_changes(command: str, ask: Callable[[], Document]) -> None:
@@ -76,18 +78,16 @@ def _draw(ask: Callable[[], Document], readable: Callable[[Document], str]) -> N
 
 
 def _repeated(ask: Callable[[], Document]) -> Iterator[Document | PreviewError]:
-    """What is answered, every second, until Ctrl-C."""
-    try:
-        while True:
-            try:
-                yield ask()
-            except PreviewError as error:
-                if error.http_status not in _MAY_COME_BACK:
-                    raise
-                yield error
-            time.sleep(_EVERY_S)
-    except KeyboardInterrupt:
-        return
+    """What is answered, every second."""
+    while True:
+        try:
+            found: Document | PreviewError = ask()
+        except PreviewError as error:
+            if error.http_status not in _MAY_COME_BACK:
+                raise
+            found = error
+        yield found
+        time.sleep(_EVERY_S)
 
 
 @contextmanager
