@@ -5,7 +5,7 @@ import pytest
 from ouroboros.domain.application import parse_application
 from ouroboros.domain.egress import NEAR, problem_with, refused
 from ouroboros.domain.errors import BadInput
-from ouroboros.plans.units import render_egress
+from ouroboros.plans.units.branches import render_egress
 from ouroboros.settings import read_settings
 
 BACKEND = '[backend]\nstart = ["x"]\nlisten = "{listen}"\negress = {egress}\n'

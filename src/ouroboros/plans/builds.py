@@ -11,7 +11,7 @@ from pathlib import Path
 from ouroboros.domain.egress import NEAR
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.layout import Layout
-from ouroboros.plans.units import BUILD_CONFINED
+from ouroboros.plans.units.confinement import BUILD_CONFINED
 
 # systemd-run takes no more than one of the words localhost, link-local and multicast.
 _THIS_HOST_AND_NEAR = " ".join(NEAR)

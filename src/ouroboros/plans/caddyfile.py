@@ -7,7 +7,7 @@ Caddy is never reloaded by a publish, because a reload resets new connections an
 
 from ouroboros.domain.preview_pass import COOKIE, GATE, HEADER, SIGN_IN
 from ouroboros.domain.slot import Slot, SlotPool
-from ouroboros.plans.units import NOTICE
+from ouroboros.plans.units.places import NOTICE
 
 ADMIN_SOCKET = "/run/ouroboros-caddy/admin.sock"
 # Names by which proxies tell who somebody is; from outside they are a visitor's own invention.

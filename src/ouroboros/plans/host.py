@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ouroboros.domain.slot import SlotPool
 from ouroboros.plans.infrastructure import UNITS, render_env, render_infrastructure
-from ouroboros.plans.units import (
+from ouroboros.plans.units.places import (
     INSTALL_ROOT,
     SECRET_SETTINGS_FILE,
     SERVICE_USER,

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from ouroboros.domain.slot import Slot, SlotPool
 from ouroboros.plans.caddyfile import ADMIN_SOCKET, render_caddyfile
-from ouroboros.plans.units import CURRENT, NOTICE, render_ports, render_units
+from ouroboros.plans.units import render_units
+from ouroboros.plans.units.branches import render_ports
+from ouroboros.plans.units.places import CURRENT, NOTICE
 
 UNITS = "infra/systemd"
 

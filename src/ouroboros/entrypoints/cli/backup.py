@@ -49,7 +49,7 @@ def _control_plane() -> "ControlPlaneCopy":
     if configured.url is not None:
         raise BadInput("local_only", "this is done where Ouroboros runs", "unset OUROBOROS_URL")
     if is_host():
-        from ouroboros.plans.units import SETTINGS_FILE
+        from ouroboros.plans.units.places import SETTINGS_FILE
         from ouroboros.services.host.provision import read_host_settings
 
         _, dsn, _ = read_host_settings({})

@@ -31,7 +31,8 @@ from ouroboros.domain.errors import BadInput, PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.supervisor.serving import is_same
 from ouroboros.plans.layout import Layout
-from ouroboros.plans.units import RUNTIME_UNITS, SERVICE_USER, render_egress
+from ouroboros.plans.units.branches import render_egress
+from ouroboros.plans.units.places import RUNTIME_UNITS, SERVICE_USER
 from ouroboros.ports import BackendSpec, BackendStatus
 
 _ALIVE = ("active", "activating", "reloading", "deactivating")

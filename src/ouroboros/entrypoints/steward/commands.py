@@ -27,7 +27,7 @@ from ouroboros.domain.errors import BadInput, Failed, PreviewError
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.builds import NO_EGRESS, BuildLimits, build_properties
 from ouroboros.plans.layout import Layout
-from ouroboros.plans.units import SERVICE_USER
+from ouroboros.plans.units.places import SERVICE_USER
 from ouroboros.settings import Settings
 
 _LAUNCHER = Path(__file__).resolve().parents[2] / "adapters" / "launchers" / "unit.py"

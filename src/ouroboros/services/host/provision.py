@@ -21,7 +21,7 @@ from ouroboros.adapters.host.units import apply_unit, compare_unit, reload_units
 from ouroboros.adapters.host.users import make_users, user_exists
 from ouroboros.domain.errors import BadInput, Refused
 from ouroboros.plans import host
-from ouroboros.plans.units import CURRENT, SECRET_SETTINGS_FILE, SETTINGS_FILE
+from ouroboros.plans.units.places import CURRENT, SECRET_SETTINGS_FILE, SETTINGS_FILE
 from ouroboros.settings import Settings, read_settings
 
 _DSN = "OUROBOROS_CONTROL_DSN"

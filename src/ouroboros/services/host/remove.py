@@ -13,7 +13,7 @@ from ouroboros.adapters.host.users import remove_users
 from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.slot import SlotPool
 from ouroboros.plans import host
-from ouroboros.plans.units import SERVICE_USER, SURFACE_USER
+from ouroboros.plans.units.places import SERVICE_USER, SURFACE_USER
 from ouroboros.services.host.provision import read_host_settings, require_ready_host
 from ouroboros.settings import Settings, read_settings
 
