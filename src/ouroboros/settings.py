@@ -80,6 +80,8 @@ class Settings:
     """The identity provider by which people sign in to the dashboard."""
     protected: bool = False
     """Whether the router of a host asks visitors of previews for a password."""
+    routes_dashboard: bool = True
+    """Whether the router of a host leads `ouroboros.<domain>` to dashboard and API."""
 
     @property
     def local(self) -> bool:
@@ -194,6 +196,7 @@ def _read(reader: "_Reader") -> Settings:
         git_hosts=reader.optional_path("OUROBOROS_GIT_HOSTS"),
         team=reader.team(),
         protected=reader.choice("OUROBOROS_PROTECTION", ("off", "password")) == "password",
+        routes_dashboard=reader.choice("OUROBOROS_DASHBOARD", ("routed", "local")) == "routed",
     )
 
 

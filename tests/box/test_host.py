@@ -158,6 +158,13 @@ def test_the_router_knows_the_slots_and_nobody_else(previews):
     assert "200" in page.splitlines()[0] and "noindex" in page and "nosniff" in page.lower()
     other = machine.run(*curl, "-H", "Host: evil.example", "https://preview1.example.com/").stdout
     assert "421" in other.splitlines()[0]
+    own = ("curl", "-s", "-k", "-i", "--resolve", "ouroboros.example.com:443:127.0.0.1")
+    shown = machine.run(*own, "https://ouroboros.example.com/").stdout
+    assert "sign-in" in shown.lower(), "a stranger is asked who they are"
+    told = machine.run(*own, "https://ouroboros.example.com/api/slots").stdout
+    assert "401" in told.splitlines()[0]
+    gate = machine.run(*own, "https://ouroboros.example.com/preview-gate/preview-1").stdout
+    assert "404" in gate.splitlines()[0]
     plain = machine.run("curl", "-si", "-H", "Host: x.example", "http://127.0.0.1:8088/").stdout
     assert "421" in plain.splitlines()[0]
     mode = machine.run("stat", "-c", "%a %U %F", "/run/ouroboros-caddy/admin.sock").stdout

@@ -26,15 +26,23 @@ _IDENTITY = (
 
 
 def render_caddyfile(
-    pool: SlotPool, port: int, tls: str = "off", admin: str = "", gate_port: int = 0
+    pool: SlotPool,
+    port: int,
+    tls: str = "off",
+    admin: str = "",
+    *,
+    gate_port: int = 0,
+    dashboard_port: int = 0,
 ) -> str:
     """The Caddyfile; `tls` is `off`, `internal` (Caddy's own authority) or `auto` (ACME).
 
     `admin` is the path of the admin endpoint's unix socket; empty: there is none. `gate_port` is
-    the API's, which is asked whether a visitor may enter; 0: everybody may.
+    the API's, which is asked whether a visitor may enter; 0: everybody may. `dashboard_port` is
+    the API's, to which `ouroboros.<domain>` leads; 0: nobody gets there from outside.
     """
     served = "off" if admin == "" else f"unix/{admin}"
     sites = "".join(_site(slot, port, tls, gate_port) for slot in pool)
+    sites += _dashboard(pool, port, tls, dashboard_port)
     https = "" if tls == "off" else _UNKNOWN_OVER_TLS
     return f"""{NOTICE}{{
 	admin {served}
@@ -86,6 +94,33 @@ http://{slot.host_name}:{port} {{
     secure = site.replace(f"http://{slot.host_name}:{port}", f"https://{slot.host_name}")
     secure = secure.replace("\timport preview\n", f"{certificate}\timport preview\n")
     return site + secure
+
+
+def _dashboard(pool: SlotPool, port: int, tls: str, dashboard_port: int) -> str:
+    """The dashboard and the API, on a name that no preview has.
+
+    Not compressed, because streams of events must not wait for more; over plain HTTP only where
+    another router ends TLS. What the router itself asks the API is nobody else's to ask.
+    """
+    if not dashboard_port:
+        return ""
+    name = f"ouroboros.{pool.slots[0].domain}"
+    address = f"http://{name}:{port}" if tls == "off" else f"https://{name}"
+    certificate = "\ttls internal\n" if tls == "internal" else ""
+    return f"""
+{address} {{
+{certificate}	import preview
+	handle {GATE}* {{
+		respond "Not here." 404
+	}}
+	handle {{
+		reverse_proxy 127.0.0.1:{dashboard_port} {{
+			lb_try_duration 5s
+			lb_try_interval 50ms
+		}}
+	}}
+}}
+"""
 
 
 def _sign_in(slot: Slot, gate_port: int) -> str:

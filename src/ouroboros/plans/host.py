@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ouroboros.domain.slot import SlotPool
-from ouroboros.plans.infrastructure import UNITS, render_env, render_infrastructure
+from ouroboros.plans.infrastructure import API_PORT, UNITS, render_env, render_infrastructure
 from ouroboros.plans.units.places import (
     INSTALL_ROOT,
     SECRET_SETTINGS_FILE,
@@ -120,11 +120,20 @@ def settings_files(values: Mapping[str, str], control_dsn: str) -> list[TextFile
 
 
 def rendered_files(
-    pool: SlotPool, program: Path, caddy_port: int, tls: str, gate_port: int = 0
+    pool: SlotPool,
+    program: Path,
+    caddy_port: int,
+    tls: str,
+    *,
+    gate_port: int = 0,
+    dashboard_port: int = API_PORT,
 ) -> list[TextFile]:
     """What is rendered from the pool: into the installed version, and the units for systemd."""
     files = []
-    for path, text in render_infrastructure(pool, caddy_port, tls, gate_port).items():
+    rendered = render_infrastructure(
+        pool, caddy_port, tls, gate_port=gate_port, dashboard_port=dashboard_port
+    )
+    for path, text in rendered.items():
         files.append(TextFile(program / path, text))
         if path.startswith(f"{UNITS}/ouroboros"):
             files.append(TextFile(SYSTEM_UNITS / path.removeprefix(f"{UNITS}/"), text))

@@ -14,13 +14,22 @@ from ouroboros.plans.units.branches import render_ports
 from ouroboros.plans.units.places import CURRENT, NOTICE
 
 UNITS = "infra/systemd"
+API_PORT = 8000
+"""The control plane's, by the contract."""
 
 
 def render_infrastructure(
-    pool: SlotPool, caddy_port: int, tls: str = "auto", gate_port: int = 0
+    pool: SlotPool,
+    caddy_port: int,
+    tls: str = "auto",
+    *,
+    gate_port: int = 0,
+    dashboard_port: int = API_PORT,
 ) -> dict[str, str]:
     """Every rendered file by its path relative to the checkout."""
-    caddyfile = render_caddyfile(pool, caddy_port, tls, ADMIN_SOCKET, gate_port)
+    caddyfile = render_caddyfile(
+        pool, caddy_port, tls, ADMIN_SOCKET, gate_port=gate_port, dashboard_port=dashboard_port
+    )
     files = {"infra/caddy/Caddyfile": caddyfile}
     files |= {f"{UNITS}/{name}": text for name, text in render_units().items()}
     for slot in pool:

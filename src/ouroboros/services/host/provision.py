@@ -69,7 +69,12 @@ class Provision:
         if own_cluster:
             self._cluster(dsn)
         rendered = host.rendered_files(
-            pool, version, settings.caddy_port, settings.tls, settings.gate_port
+            pool,
+            version,
+            settings.caddy_port,
+            settings.tls,
+            gate_port=settings.gate_port,
+            dashboard_port=settings.api_port if settings.routes_dashboard else 0,
         )
         require_valid(next(each.text for each in rendered if each.path.name == "Caddyfile"))
         if self._each(rendered) and self.changing:
