@@ -1,5 +1,6 @@
 """Fixtures for every test: one PostgreSQL for the session, a control database for each test."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.postgres import (
     make_control_template,
     running_cluster,
 )
+
+# Who is started in the background may have been told to ignore it, and would pass that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks

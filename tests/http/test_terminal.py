@@ -79,14 +79,16 @@ def test_watching_from_a_program_is_a_document_for_each_change(served, environme
     with subprocess.Popen(
         [PROGRAM, "queue", "--watch"], env=environment, stdout=subprocess.PIPE, text=True
     ) as child:
-        assert json.loads(child.stdout.readline())["holders"] == []
-        served.lease("program-watch")
-        assert [each["run_id"] for each in json.loads(child.stdout.readline())["holders"]] == [
-            "program-watch"
-        ]
-        child.send_signal(signal.SIGINT)
-        assert child.stdout.read() == ""
-        assert child.wait(30) == 0
+        try:
+            assert json.loads(child.stdout.readline())["holders"] == []
+            served.lease("program-watch")
+            holders = json.loads(child.stdout.readline())["holders"]
+            assert [each["run_id"] for each in holders] == ["program-watch"]
+            child.send_signal(signal.SIGINT)
+            assert child.stdout.read() == ""
+            assert child.wait(30) == 0
+        finally:
+            child.kill()  # nobody else would end it
 
 
 def test_watching_goes_on_when_the_instance_is_not_there_yet(environment, tmp_path, terminal):
