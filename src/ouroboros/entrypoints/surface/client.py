@@ -16,7 +16,8 @@ from ouroboros.entrypoints.surface.intake import read_one
 from ouroboros.entrypoints.surface.refusal import Refusal
 
 if TYPE_CHECKING:
-    from ouroboros.entrypoints.surface.request import Request
+    from ouroboros.entrypoints.surface.frame import Frame
+    from ouroboros.entrypoints.surface.request import Line, Request
     from ouroboros.entrypoints.surface.sender import FileSender
     from ouroboros.entrypoints.surface.surface import Surface
     from ouroboros.entrypoints.surface.view import View
@@ -29,8 +30,8 @@ class Client(asyncio.Protocol):
     """A client's connection. `since` is when its phase began or last made progress."""
 
     __slots__ = (
-        "_reading", "ahead", "body", "ended_at", "exchange", "is_stalled", "peer", "phase",
-        "sender", "since", "surface", "taken", "transport", "trusted",
+        "_reading", "ahead", "body", "ended_at", "exchange", "frame", "is_stalled", "line",
+        "peer", "phase", "sender", "since", "surface", "taken", "transport", "trusted",
     )  # fmt: skip
 
     def __init__(self, surface: Surface) -> None:
@@ -40,6 +41,9 @@ class Client(asyncio.Protocol):
         self._reading = False
         self.sender: FileSender | None = None
         self.taken = 0
+        # The request line that came last, and what requests look like that repeat but for a value.
+        self.line: Line | None = None
+        self.frame: Frame | None = None
         self.exchange: Exchange | None = None
         self.is_stalled = False
         self.phase = IDLE
@@ -115,6 +119,8 @@ class Client(asyncio.Protocol):
             return
         self.since = surface.now
         ready = surface.memo.known.get(data)
+        if ready is None and self.frame is not None:
+            ready = self.frame.known(data, surface)
         if ready is None:
             self._read(data)
         elif isinstance(ready, tuple):

@@ -70,6 +70,8 @@ class Grammar:
         self._lines = Memo[Line](limits.memo_entries)
         self._kinds: dict[bytes, int] = {}
         self._names: dict[bytes, Name] = {}
+        self.odd: bytes | None = None
+        """The one line that the latest fields had which was not known, if it has no meaning."""
         # One for each version: the same fields mean something else in HTTP/1.0.
         self._meanings = (Memo[Fields](limits.memo_entries), Memo[Fields](limits.memo_entries))
         self._good_hosts: set[bytes] = set()
@@ -117,22 +119,26 @@ class Grammar:
             raise Refusal(431, "too_many_fields", "Too many header fields.")
         kinds, names = self._kinds, self._names
         repeats = True
+        odd = None
         speaking = []
         for line in lines:
             kind = kinds.get(line)
             if kind is None:
-                repeats = False
                 text, colon, value = line.partition(b":")
                 name = names.get(text) or self._read_name(text)
                 if not colon or FIELD_VALUE.fullmatch(value) is None:
                     raise _bad_field()
                 kind = name.kind
+                odd = line if repeats and kind == PASSED else None
+                repeats = False
                 if line == name.latest:
                     self._keep(line, kind)
                 elif len(line) <= LATEST_BYTES:
                     name.latest = line
             if kind:
                 speaking.append(line)
+        if not repeats:
+            self.odd = odd
         key = tuple(speaking)
         fields = self._meanings[http11].known.get(key)
         if fields is None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ouroboros.entrypoints.surface import reply
+from ouroboros.entrypoints.surface.frame import Frame
 from ouroboros.entrypoints.surface.framing import ChunkedBody, LengthBody
-from ouroboros.entrypoints.surface.ready import PROXIED, make_ready
+from ouroboros.entrypoints.surface.ready import PROXIED, Ready, make_ready
 from ouroboros.entrypoints.surface.refusal import Refusal
-from ouroboros.entrypoints.surface.request import CRLF, Request, combine
+from ouroboros.entrypoints.surface.request import CRLF, Line, Request, combine
 
 if TYPE_CHECKING:
     from ouroboros.entrypoints.surface.client import Client
@@ -45,10 +46,15 @@ def read_one(client: Client, data: bytes) -> bool:
                     if repeats:
                         surface.remember(head, request)
                     client.body = None
+                    odd = None if repeats or client.ahead or fields.named else grammar.odd
                     client.begin_exchange(request, surface.view)
+                    if odd is not None and request.passage is not None:
+                        _expect_alike(client, line, head, odd, request)
                 else:
                     if repeats:
                         surface.remember(head, ready)
+                    elif grammar.odd is not None and not client.ahead:
+                        _expect_alike(client, line, head, grammar.odd, ready)
                     reply.send_ready(client, ready)
                 return True
         request = combine(line, lines, fields, head, repeats=repeats)
@@ -57,6 +63,18 @@ def read_one(client: Client, data: bytes) -> bool:
         return False
     begin(client, request)
     return True
+
+
+def _expect_alike(
+    client: Client, line: Line, head: bytes, odd: bytes, known: Ready | Request
+) -> None:
+    """Remember what a head was like but for one value, when its request line came twice in a row.
+
+    A client that asks for one thing after the other would only pay for what it never uses.
+    """
+    if client.line is line:
+        client.frame = Frame(head, odd, client.surface.age, known)
+    client.line = line
 
 
 def begin(client: Client, request: Request) -> None:

@@ -66,6 +66,8 @@ class Surface:
         self.switches = 0
         self.stamps = Stamps()
         self.memo = Memo[Ready | Request](limits.memo_entries)
+        # How often what is prepared was forgotten; connections keep frames of their own (frame.py).
+        self.age = 0
         # What simple requests get by their line and accepted codings, whatever else they say.
         self.quick: dict[tuple[Line, bytes | None], Ready] = {}
         self.grammar = Grammar(limits, options.hosts)
@@ -90,8 +92,7 @@ class Surface:
         self._watch.follow(self._source.directories)
         self.changed = self._watch.changed
         self.view = self._source.resolve()
-        self.memo.clear()
-        self.quick.clear()
+        self._forget()
         self.switches += 1
         info = self.view.info
         prefixes = info.proxy_prefixes if info.has_backend else ()
@@ -99,6 +100,12 @@ class Surface:
             prefixes = (b"",)
         self._exact = frozenset(prefixes)
         self._below = tuple(prefix + b"/" for prefix in prefixes)
+
+    def _forget(self) -> None:
+        """Nothing that was prepared holds any more."""
+        self.memo.clear()
+        self.quick.clear()
+        self.age += 1
 
     def remember(self, head: bytes, ready: Ready | Request) -> None:
         """Keep what is known of a request for others of the very same bytes, until a switch."""
@@ -215,8 +222,7 @@ class Surface:
     def begin_drain(self) -> None:
         """No new connection is taken; answers now say that the connection closes."""
         self.draining = True
-        self.memo.clear()
-        self.quick.clear()
+        self._forget()
 
     def is_drained(self, *, patient: bool) -> bool:
         """Whether nothing is in progress; idle connections count while `patient`.
