@@ -10,6 +10,7 @@ import json
 import subprocess
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -33,8 +34,9 @@ def ask(url: str, document: dict | None = None) -> dict | list:
         return json.load(answer)
 
 
-def lend_tools(url: str) -> None:
+def lend_tools(shown: str) -> None:
     """Change a few rows of a slot's database, as visitors would."""
+    url = f"http://127.0.0.1:{urlsplit(shown).port}"  # Python asks DNS for *.localhost
     free = ask(f"{url}/api/tools?available=true")
     for tool, member in zip(free[:3], ask(f"{url}/api/members"), strict=False):
         asked = {"member_id": member["id"], "days": 7, "purpose": "A shelf for the kitchen"}
@@ -50,7 +52,8 @@ def take(page: Page, name: str) -> None:
 def take_all(browser: Browser) -> None:
     slots = {each["run_id"]: each for each in ouroboros("slots")["slots"] if each["run_id"]}
     first, second = slots["demo-page"], slots[RUN_ID]
-    page = browser.new_page(viewport=WINDOW)
+    context = browser.new_context(viewport=WINDOW)
+    page = context.new_page()
     for number, slot in ((1, first), (2, second)):
         page.goto(slot["url"])
         page.wait_for_load_state("networkidle")
@@ -70,11 +73,11 @@ def take_all(browser: Browser) -> None:
     page.get_by_role("link", name="Release").first.click()
     page.get_by_role("dialog").wait_for()
     take(page, "dashboard-action")
-    phone = page.context.new_page()
+    phone = context.new_page()
     phone.set_viewport_size(PHONE)
     phone.goto(base)
     take(phone, "dashboard-phone")
-    dark = page.context.new_page()
+    dark = context.new_page()
     dark.set_viewport_size(WINDOW)
     dark.emulate_media(color_scheme="dark")
     queued = ouroboros(
