@@ -6,10 +6,11 @@ before is remembered first, so a failure of the proof goes back by itself.
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from ouroboros.adapters.http_probe import ask
-from ouroboros.domain.errors import Failed
+from ouroboros.domain.errors import Failed, PreviewError
 from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.work import Work
 
@@ -41,6 +42,8 @@ def switch_visitors(work: Work) -> dict[str, Any]:
 def undo_switch(work: Work) -> None:
     """Serve again what was served before this publish."""
     slot, roots = work.publish.slot, work.backends.web_roots
+    with suppress(PreviewError):  # a worker that was killed in the switch has left visitors waiting
+        roots.let_go(slot, work.publish.fence)
     if roots.live_release(slot) != work.release.resolve():
         return
     before = live_before(work)
