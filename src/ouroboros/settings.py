@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from ouroboros.domain.egress import ANY, NONE, problem_with
+from ouroboros.domain.environment_keys import Accepted, KeyReader
 from ouroboros.domain.errors import BadInput
 from ouroboros.domain.identifiers import DEFAULT_BRANCH_PREFIX
 from ouroboros.domain.lease import DEFAULT_TTL_S
@@ -57,6 +58,11 @@ class Settings:
     evict_idle_after_s: int
     """While runs wait, end a lease that was idle for so long; 0: never."""
     keep_releases: int
+    keep_artifacts_days: int
+    artifacts_limit_bytes: int
+    """How long and how much is kept of what publishes left to read: logs, reports, pictures."""
+    cache_limit_bytes: int
+    """How much a slot's npm and uv may keep for its next builds."""
     pool_depth: int
     """How many standbys are kept ready per slot."""
     pool_order: PoolOrder = PoolOrder.FREE_FIRST
@@ -134,20 +140,12 @@ class Settings:
         return self.secrets_dir / "protection"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What a key may be, in words, and what holds without it."""
-
-    values: str
-    default: str
-
-
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read the configuration from an environment.
 
     Raises `invalid_configuration` naming every bad or unknown key at once.
     """
-    reader = _Reader(environ)
+    reader = _Reader(environ, "OUROBOROS_", _CHECKOUT)
     settings = _read(reader)
     reader.finish()
     return settings
@@ -155,7 +153,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 def accepted_settings() -> dict[str, Accepted]:
     """Every key with what it accepts, as it is read; for the reference."""
-    reader = _Reader({})
+    reader = _Reader({}, "OUROBOROS_", _CHECKOUT)
     _read(reader)
     return reader.accepted
 
@@ -185,6 +183,11 @@ def _read(reader: "_Reader") -> Settings:
         ready_time_limit_s=reader.number("OUROBOROS_READY_TIME_LIMIT_S", 60, 1, 3600),
         evict_idle_after_s=reader.number("OUROBOROS_EVICT_IDLE_AFTER_S", 0, 0, 30 * 86400),
         keep_releases=reader.number("OUROBOROS_KEEP_RELEASES", 3, 1, 1000),
+        keep_artifacts_days=reader.number("OUROBOROS_KEEP_ARTIFACTS_DAYS", 30, 1, 36500),
+        artifacts_limit_bytes=reader.number(
+            "OUROBOROS_ARTIFACTS_LIMIT_BYTES", 2 << 30, 1 << 20, 1 << 50
+        ),
+        cache_limit_bytes=reader.number("OUROBOROS_CACHE_LIMIT_BYTES", 4 << 30, 1 << 20, 1 << 50),
         pool_depth=reader.number("OUROBOROS_POOL_DEPTH", 1, 0, MOST_STANDBYS),
         pool_order=PoolOrder(reader.choice("OUROBOROS_POOL_ORDER", tuple(PoolOrder))),
         systemd=reader.choice("OUROBOROS_PROCESSES", ("supervisor", "systemd")) == "systemd",
@@ -206,49 +209,8 @@ def _tls_choices(pool: SlotPool) -> tuple[str, ...]:
     return ("off", "internal", "auto") if local else ("auto", "internal", "off")
 
 
-class _Reader:
-    """Collects problems instead of stopping at the first."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self.accepted: dict[str, Accepted] = {}
-        self._problems: dict[str, str] = {}
-
-    def text(self, key: str) -> str | None:
-        self._accept(key, "text")
-        return self._environ.get(key) or None
-
-    def text_or(self, key: str, default: str) -> str:
-        self._accept(key, "text", default)
-        return self._environ.get(key) or default
-
-    def path(self, key: str, default: Path) -> Path:
-        shown = default.relative_to(_CHECKOUT) if default.is_relative_to(_CHECKOUT) else default
-        self._accept(key, "path", str(shown))
-        return self._absolute(key) or default
-
-    def optional_path(self, key: str) -> Path | None:
-        self._accept(key, "path")
-        return self._absolute(key)
-
-    def number(self, key: str, default: int, least: int, most: int) -> int:
-        self._accept(key, f"{least} to {most}", str(default))
-        text = self.text(key)
-        if text is None:
-            return default
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            self._problems[key] = f"{text[:40]!r} is not a whole number from {least} to {most}"
-            return default
-        return int(text)
-
-    def choice(self, key: str, values: tuple[str, ...]) -> str:
-        """One of some words; the first is the default."""
-        self._accept(key, ", ".join(values), values[0])
-        text = self.text(key) or values[0]
-        if text not in values:
-            self._problems[key] = f"{text[:40]!r} is not one of {', '.join(values)}"
-            return values[0]
-        return text
+class _Reader(KeyReader):
+    """What only an installation's settings have."""
 
     def egress(self, key: str) -> str:
         """`any`, `none`, or addresses and networks with commas."""
@@ -258,7 +220,16 @@ class _Reader:
                 for item in text.split(","):
                     ip_network(item)
             except ValueError as error:
-                self._problems[key] = f"not any, none or a list of networks: {error}"
+                self.problems[key] = f"not any, none or a list of networks: {error}"
+        return text
+
+    def backend_egress(self, key: str) -> str:
+        """`none`, `any`, or networks with commas that hold neither this host nor what is near."""
+        text = self.text(key) or NONE
+        if text not in (ANY, NONE):
+            found = [why for item in text.split(",") if (why := problem_with(item)) is not None]
+            if found:
+                self.problems[key] = "; ".join(found)
         return text
 
     def team(self) -> Team | None:
@@ -267,17 +238,8 @@ class _Reader:
         secret_file = self.optional_path("OUROBOROS_OIDC_SECRET_FILE")
         groups_claim = self.text_or("OUROBOROS_OIDC_GROUPS_CLAIM", "groups")
         team, problems = read_team(given, secret_file, groups_claim)
-        self._problems |= {f"OUROBOROS_OIDC_{name}": text for name, text in problems.items()}
+        self.problems |= {f"OUROBOROS_OIDC_{name}": text for name, text in problems.items()}
         return team
-
-    def backend_egress(self, key: str) -> str:
-        """`none`, `any`, or networks with commas that hold neither this host nor what is near."""
-        text = self.text(key) or NONE
-        if text not in (ANY, NONE):
-            found = [why for item in text.split(",") if (why := problem_with(item)) is not None]
-            if found:
-                self._problems[key] = "; ".join(found)
-        return text
 
     def pool(self) -> SlotPool:
         numbers = {
@@ -292,34 +254,9 @@ class _Reader:
         domain = self.text_or("OUROBOROS_DOMAIN", "localhost")
         return self._collect(lambda: make_pool(ids, domain, **numbers)) or make_pool()
 
-    def finish(self) -> None:
-        for key in self._environ:
-            if key.startswith("OUROBOROS_") and key not in self.accepted:
-                self._problems[key] = "is not a setting of Ouroboros"
-        if self._problems:
-            listed = "; ".join(f"{key}: {text}" for key, text in sorted(self._problems.items()))
-            raise BadInput(
-                "invalid_configuration",
-                listed,
-                "docs/configuration.md lists every key",
-                {"problems": self._problems},
-            )
-
-    def _accept(self, key: str, values: str, default: str = "") -> None:
-        self.accepted.setdefault(key, Accepted(values, default))
-
-    def _absolute(self, key: str) -> Path | None:
-        text = self.text(key)
-        if text is None:
-            return None
-        if "\0" in text:
-            self._problems[key] = "holds a NUL"
-            return None
-        return Path(text).expanduser().absolute()
-
     def _collect(self, make: Callable[[], SlotPool]) -> SlotPool | None:
         try:
             return make()
         except BadInput as error:
-            self._problems[str(error.details["key"])] = error.message.partition(": ")[2]
+            self.problems[str(error.details["key"])] = error.message.partition(": ")[2]
             return None
