@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ouroboros.adapters.trees import is_too_deep, remove_directory
 from ouroboros.domain.errors import BadInput, Failed
 
 RELEASE_FILE = "release.json"
@@ -42,6 +43,8 @@ def copy_built_files(
     files = size = 0
     try:
         for directory, _, names, descriptor in os.fwalk(".", dir_fd=top, follow_symlinks=False):
+            if is_too_deep(directory):
+                raise _unsafe(Path(directory[:60]), "is too deep")
             _refuse_linked_directories(directory, descriptor)
             inside = target / directory
             inside.mkdir(exist_ok=True)
@@ -117,13 +120,15 @@ def remove_tree(path: Path) -> None:
 
     It is renamed away first, so nobody ever finds half of it, and two may remove it at once.
     """
-    gone = path.with_name(f".gone-{uuid.uuid4().hex}")
-    try:
-        path.rename(gone)
-    except FileNotFoundError:
-        return
+    gone = path
+    if not path.name.startswith(".gone-"):
+        gone = path.with_name(f".gone-{uuid.uuid4().hex}")
+        try:
+            path.rename(gone)
+        except FileNotFoundError:
+            return
     if gone.is_dir() and not gone.is_symlink():
-        shutil.rmtree(gone)
+        remove_directory(gone)
     else:
         gone.unlink()
 

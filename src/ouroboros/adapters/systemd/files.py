@@ -9,16 +9,18 @@ import grp
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ouroboros.adapters.release_files import open_directory_below
-from ouroboros.domain.errors import BadInput
+from ouroboros.adapters.trees import MOST_LEVELS, NO_FOLLOW, empty_open_directory
+from ouroboros.domain.errors import BadInput, Failed
 
 _LOG_LIMIT_BYTES = 10 * 1024 * 1024
+MOST_ENVIRONMENT = 120_000
+"""Bytes of what a branch wishes to have in its environment; one variable holds 128 KiB."""
 _OWNER_MAY_ALL = 0o700
-_NO_FOLLOW = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_private(path: Path, text: str) -> None:
@@ -60,37 +62,70 @@ def environment_file(values: Mapping[str, str]) -> str:
     """
     lines = []
     for name, value in values.items():
-        plain = name.isascii() and name.isidentifier()
-        if not plain or any(ord(letter) < 32 and letter not in "\t\n" for letter in value):
-            raise BadInput("bad_environment", f"{name[:60]!r} cannot stand in an environment file")
+        _require_variable(name, value)
         quoted = "".join(f"\\{letter}" if letter in '"\\`$' else letter for letter in value)
         lines.append(f'{name}="{quoted}"\n')
     return "".join(lines)
+
+
+def launch_environment(
+    argv: Sequence[str], directory: Path, listen: str, env: Mapping[str, str]
+) -> dict[str, str]:
+    """What adapters/launchers/unit.py is told to run, in variables of ours alone.
+
+    What a branch wishes to have in its environment is one value: under their own names systemctl
+    and others that a unit runs as root would heed its variables. Raises `bad_environment` for more
+    than one variable can hold (execve(2)), and for what is no variable.
+    """
+    for name, value in env.items():
+        _require_variable(name, value)
+    wished = json.dumps(dict(env))
+    if len(wished) > MOST_ENVIRONMENT:
+        raise BadInput(
+            "bad_environment",
+            f"the environment is {len(wished)} bytes, {MOST_ENVIRONMENT} are possible",
+            "put what is large into a file",
+        )
+    return {
+        "BACKEND_ARGV": json.dumps(list(argv)),
+        "BACKEND_DIRECTORY": str(directory),
+        "BACKEND_LISTEN": listen,
+        "BACKEND_ENV": wished,
+    }
+
+
+def _require_variable(name: str, value: str) -> None:
+    plain = name.isascii() and name.isidentifier()
+    if not plain or any(ord(letter) < 32 and letter not in "\t\n" for letter in value):
+        raise BadInput("bad_environment", f"{name[:60]!r} cannot stand in an environment")
 
 
 def hand_over(root: Path, relative: str, uid: int, gid: int, *, private: bool) -> None:
     """Make a tree below `root` somebody's own, without following a link in it.
 
     With `private` only the owner may write and the group may read, whatever modes its maker
-    left; set-id bits go in any case (chown(2)). Raises `directory_not_found`.
+    left, and what lies deeper than `MOST_LEVELS` is removed; set-id bits go in any case
+    (chown(2)). Raises `directory_not_found`, and without `private` `tree_too_deep`.
     """
     top = open_directory_below(root, relative)
     try:
-        _hand_over(top, uid, gid, private)
+        _hand_over(top, uid, gid, private, MOST_LEVELS)
     finally:
         os.close(top)
 
 
-def _hand_over(directory: int, uid: int, gid: int, private: bool) -> None:
+def _hand_over(directory: int, uid: int, gid: int, private: bool, levels: int) -> None:
     """The directory first, so that nobody else can add to it while it is walked."""
     _give(directory, uid, gid, private)
+    if not levels:
+        _end_of_depth(directory, private)
     with os.scandir(directory) as entries:
         for entry in entries:
             facts = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(facts.st_mode):
-                inside = os.open(entry.name, _NO_FOLLOW, dir_fd=directory)
+                inside = os.open(entry.name, NO_FOLLOW, dir_fd=directory)
                 try:
-                    _hand_over(inside, uid, gid, private)
+                    _hand_over(inside, uid, gid, private, levels - 1)
                 finally:
                     os.close(inside)
             elif stat.S_ISREG(facts.st_mode):
@@ -103,6 +138,17 @@ def _hand_over(directory: int, uid: int, gid: int, private: bool) -> None:
                     os.close(inside)
             else:
                 os.chown(entry.name, uid, gid, dir_fd=directory, follow_symlinks=False)
+
+
+def _end_of_depth(directory: int, private: bool) -> None:
+    if private:
+        empty_open_directory(directory)
+    elif os.listdir(directory):
+        raise Failed(
+            "tree_too_deep",
+            f"the repository has more than {MOST_LEVELS} directories inside each other",
+            "commit a flatter tree",
+        )
 
 
 def _give(descriptor: int, uid: int, gid: int, private: bool) -> None:

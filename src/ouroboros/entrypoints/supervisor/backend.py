@@ -24,6 +24,8 @@ from ouroboros.ports import BackendSpec, BackendStatus
 _READY_WAIT_S = 10.0
 _LEAVING_WAIT_S = 1.0
 _DEATHS_UNTIL_FAILED = 5
+# Nobody waits for a candidate but the publish; visitors of other slots would feel its start.
+_CANDIDATES_YIELD_BY = 5
 
 
 class SlotBackend:
@@ -113,7 +115,9 @@ class SlotBackend:
             public = self._port.hold()
             with open_listener(0) as private:
                 port = private.getsockname()[1]
-                candidate = await start_serving(spec, self._children, (private, public), port)
+                candidate = await start_serving(
+                    spec, self._children, (private, public), port, _CANDIDATES_YIELD_BY
+                )
         except PreviewError:
             self._release_unused_port()
             raise
@@ -137,6 +141,7 @@ class SlotBackend:
         if not await candidate.wait_ready(_READY_WAIT_S):
             raise _not_ready(candidate, self.slot)
         self._port.stop_apologizing()
+        candidate.child.process.yield_no_more()
         candidate.child.process.signal(SIGUSR1)
         if not await candidate.proves_itself_on(self.slot.api_port, self._patience.promotion_s):
             await self._end_candidate()
@@ -186,6 +191,10 @@ class SlotBackend:
 
     async def erase_home(self) -> None:
         """Nothing: in local mode one user owns all, and the client removes the home itself."""
+
+    async def trim_caches(self, limit_bytes: int) -> int:  # noqa: ARG002
+        """Nothing, for the same reason."""
+        return 0
 
     def _forget(self) -> None:
         self._spec = None

@@ -94,6 +94,10 @@ class RunsBackend(Protocol):
         """See `BackendRuntime.erase_home`."""
         ...
 
+    async def trim_caches(self, limit_bytes: int) -> int:
+        """See `BackendRuntime.trim_caches`."""
+        ...
+
 
 class Backends:
     """Answers the requests about backends, one at a time for each slot."""
@@ -107,10 +111,11 @@ class Backends:
         """Do what a request asks and tell the backend's status then."""
         slot = self._pool.parse(str(request.get("slot", "")))
         backend = self._backends[slot.id]
+        told: dict[str, Any] = {}
         if verb != "status":
             async with backend.lock:
-                await self._act(backend, verb, request)
-        return {"backend": write_status(backend.status(self._fences.highest(slot.id)))}
+                told = await self._act(backend, verb, request) or {}
+        return {"backend": write_status(backend.status(self._fences.highest(slot.id))), **told}
 
     def documents(self) -> list[dict[str, Any]]:
         """The status of every slot's backend."""
@@ -128,7 +133,9 @@ class Backends:
 
         await asyncio.gather(*map(stop, self._backends.values()))
 
-    async def _act(self, backend: RunsBackend, verb: str, request: Mapping[str, Any]) -> None:
+    async def _act(
+        self, backend: RunsBackend, verb: str, request: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
         match verb, request:
             case "start" | "prepare", {"spec": dict(document)}:
                 spec = read_spec(document)
@@ -149,5 +156,9 @@ class Backends:
             case "erase", {"fence": int(fence)}:
                 self._fences.require(backend.slot.id, fence)
                 await backend.erase_home()
+            case "trim", {"fence": int(fence), "limit_bytes": int(limit_bytes)}:
+                self._fences.require(backend.slot.id, fence)
+                return {"freed_bytes": await backend.trim_caches(limit_bytes)}
             case _:
                 raise BadInput("bad_request", f"backend.{verb} is no request, or lacks its values")
+        return None

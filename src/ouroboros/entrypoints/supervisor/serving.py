@@ -116,11 +116,16 @@ class Serving:
 
 
 async def start_serving(
-    spec: BackendSpec, children: Children, listeners: tuple[socket.socket, ...], port: int
+    spec: BackendSpec,
+    children: Children,
+    listeners: tuple[socket.socket, ...],
+    port: int,
+    yields_by: int = 0,
 ) -> Serving:
     """Start a backend process that will answer on `port`; raises `process_not_started`.
 
-    Returns when the process runs, before it is ready; `follow` it then.
+    Returns when the process runs, before it is ready; `follow` it then. It steps back for others
+    by `yields_by` steps of nice(2) until its `GuardedProcess.yield_no_more`.
     """
     nonce = spec.env.get(_NONCE) or token_hex(16)
     spec.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +137,8 @@ async def start_serving(
             fds=tuple(listener.fileno() for listener in listeners),
             log_path=spec.log_path,
             grace_s=_GRACE_S,
+            yields_by=yields_by,
+            yields_at_first=True,
         )
     )
     try:
