@@ -20,6 +20,7 @@ from ouroboros.adapters.control.answers import AnswerStore
 from ouroboros.adapters.control.audit import AuditLog
 from ouroboros.adapters.control.connection import ControlPool, open_pool
 from ouroboros.adapters.control.events import EventReader
+from ouroboros.adapters.control.hosts import HostReader
 from ouroboros.adapters.control.leases import THIS_HOST, LeaseStore
 from ouroboros.adapters.control.measures import MeasureReader
 from ouroboros.adapters.control.output import OutputStore
@@ -28,6 +29,7 @@ from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.control.pull_requests import PullRequestStore
 from ouroboros.adapters.control.releases import ReleaseStore
 from ouroboros.adapters.control.runs import RunReader
+from ouroboros.adapters.control.slot_locks import SlotLocks
 from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.adapters.control.tokens import TokenStore
 from ouroboros.adapters.git_host_files import read_git_hosts
@@ -52,6 +54,7 @@ from ouroboros.services.host import Host
 from ouroboros.services.leasing.allocate import Allocator
 from ouroboros.services.leasing.evict import Evictor
 from ouroboros.services.leasing.keep import Keeper
+from ouroboros.services.leasing.lock import Locker
 from ouroboros.services.pictures.compare import PictureComparison
 from ouroboros.services.pictures.take import Pictures
 from ouroboros.services.publish.collect import Collector
@@ -79,6 +82,7 @@ class Installation:
     runtime: BackendRuntime
     leases: LeaseStore
     slots: SlotReader
+    hosts: HostReader
     publishes: PublishStore
     output: OutputStore
     runs: RunReader
@@ -93,6 +97,7 @@ class Installation:
     backends: Backends
     allocator: Allocator
     keeper: Keeper
+    locker: Locker
     evictor: Evictor
     migrator: Migrator
     host: Host
@@ -157,6 +162,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         runtime=runtime,
         leases=leases,
         slots=slots,
+        hosts=HostReader(control),
         publishes=publishes,
         output=OutputStore(control),
         runs=RunReader(control),
@@ -171,10 +177,11 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         backends=backends,
         allocator=Allocator(leases, slots, databases, runtime, web_roots),
         keeper=keeper,
+        locker=Locker(SlotLocks(control, THIS_HOST), keeper),
         evictor=Evictor(leases, Visits(layout), keeper, settings.evict_idle_after_s),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
-        collector=Collector(releases, layout, settings, web_roots),
+        collector=Collector(releases, slots, runtime, layout, settings, web_roots),
         rollback=Rollback(releases, slots, layout),
         doctor=Doctor(
             {

@@ -153,3 +153,10 @@ class BackendRuntime(Protocol):
     def erase_home(self, slot: Slot, fence: int) -> None:
         """Remove what the slot's own processes kept in its home; nothing of it runs then."""
         ...
+
+    def trim_caches(self, slot: Slot, fence: int, limit_bytes: int) -> int:
+        """Empty the slot's tool caches if they hold more than this; returns the bytes freed.
+
+        Nothing is built in the slot meanwhile.
+        """
+        ...

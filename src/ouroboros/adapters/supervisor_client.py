@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ouroboros.adapters.build_caches import remove_aside, set_aside_if_over
 from ouroboros.adapters.release_files import remove_tree
 from ouroboros.adapters.unix_sockets import connect_unix
 from ouroboros.domain.errors import (
@@ -108,9 +109,20 @@ class SupervisorClient:
         else:
             remove_tree(self._layout.home(slot))
 
+    def trim_caches(self, slot: Slot, fence: int, limit_bytes: int) -> int:
+        """See `BackendRuntime.trim_caches`; on a host the files are the slot's user's."""
+        if self._on_host:
+            answer = self._call("trim", slot, fence=fence, limit_bytes=limit_bytes)
+            return int(answer["freed_bytes"])
+        freed_bytes, aside = set_aside_if_over(self._layout.cache(slot), limit_bytes)
+        remove_aside(aside)
+        return freed_bytes
+
     def _ask(self, verb: str, slot: Slot, **values: Any) -> BackendStatus:
-        answer = self.call({"do": f"backend.{verb}", "slot": slot.id, **values})
-        return read_status(answer["backend"])
+        return read_status(self._call(verb, slot, **values)["backend"])
+
+    def _call(self, verb: str, slot: Slot, **values: Any) -> dict[str, Any]:
+        return self.call({"do": f"backend.{verb}", "slot": slot.id, **values})
 
 
 def write_spec(spec: BackendSpec) -> dict[str, Any]:

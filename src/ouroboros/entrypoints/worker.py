@@ -35,8 +35,10 @@ from ouroboros.settings import read_settings
 
 _LOOK_EVERY_S = 2.0
 _RETRY_S = 0.5
+_MEASURE_EVERY_S = 3600.0
 _REPEATED = (
-    "tell", "reap", "evict", "publish", "collect", "prepare databases", "take pictures",
+    "tell", "reap", "evict", "publish", "collect", "collect by size", "prepare databases",
+    "take pictures",
 )  # fmt: skip
 _log = structlog.get_logger("worker")
 
@@ -61,7 +63,8 @@ class Worker:
         self._patiently("recover databases", self._at.databases.recover)
         self._patiently("start backends", self._start_backends)
         self._patiently("continue publishes", self._continue_publishes)
-        for loop in (self._listen, self._prepare_databases, self._take_pictures):
+        loops = (self._listen, self._prepare_databases, self._take_pictures, self._collect_by_size)
+        for loop in loops:
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
         self._patiently("pull requests", PullRequestLoops(self._at, self._stop).start)
         service_manager = Supervisor(self._at.environ)
@@ -73,10 +76,21 @@ class Worker:
             self._patiently("reap", self._at.keeper.reap)
             self._patiently("evict", self._at.evictor.evict)
             self._patiently("publish", self._begin_publishes)
-            self._patiently("collect", self._at.collector.collect)
+            self._patiently("collect", self._at.collector.collect_releases)
             self._wake.wait(_LOOK_EVERY_S)
 
+    def _collect_by_size(self) -> None:
+        """Once an hour, because it measures; releases go at once."""
+        while not self._stop.wait(_MEASURE_EVERY_S):
+            self._patiently("collect by size", self._at.collector.collect)
+
     def _begin_publishes(self) -> None:
+        # A claim whose answer was lost is recorded, and this host's only worker is this one.
+        busy = set(self._busy)  # before the look: who ends meanwhile is not begun again
+        for left in self._at.publishes.running():
+            if left.publish_id not in busy:
+                _log.warning("nobody's", publish=left.publish_id, slot=left.slot.id)
+                self._begin(left)
         while not self._stop.is_set():
             publish = self._at.publishes.claim()
             if publish is None:
@@ -110,6 +124,9 @@ class Worker:
                     if isinstance(error, PreviewError) and error.code == "publish_not_found":
                         break  # the control plane was restored to a time before it
                     self._stop.wait(_RETRY_S)
+                except Exception:  # noqa: BLE001  a fault of ours must not leave a slot publishing
+                    _log.exception("interrupted by a fault", publish=publish.publish_id)
+                    self._stop.wait(_LOOK_EVERY_S)
         finally:
             self._busy.pop(publish.publish_id, None)
             self._wake.set()

@@ -151,6 +151,13 @@ ARTIFACTS = """
 """
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
+PUBLISHING = """
+    SELECT 1 FROM publishes WHERE slot_id = %(slot_id)s AND state IN ('queued', 'running') LIMIT 1
+"""
+FORGET_ARTIFACTS = """
+    WITH gone AS (DELETE FROM artifacts WHERE publish_id = ANY(%(names)s))
+    UPDATE publishes SET details = details - 'picture' WHERE publish_id = ANY(%(names)s)
+"""
 KEPT = """
     SELECT coalesce(p.details ->> 'rollback_to', p.publish_id) AS publish_id FROM publishes p
     WHERE p.slot_id = %(slot_id)s AND p.state IN ('queued', 'running')

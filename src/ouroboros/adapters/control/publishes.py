@@ -92,6 +92,11 @@ class PublishStore:
         with transaction(self._pool) as db:
             db.execute(sql.FORGET_OLD_STEPS, self._of_pool)
             db.execute(sql.BEGIN_AGAIN, self._of_pool)
+        return self.running()
+
+    def running(self) -> list[Publish]:
+        """Publishes of this host's slots that are recorded as running."""
+        with transaction(self._pool) as db:
             rows = db.execute(sql.RUNNING, self._of_pool).fetchall()
         return [self._publish(row) for row in rows]
 

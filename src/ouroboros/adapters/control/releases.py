@@ -60,6 +60,19 @@ class ReleaseStore:
             rows = db.execute(sql.KEPT, {"slot_id": slot.id, "keep": keep}).fetchall()
         return {row["publish_id"] for row in rows}
 
+    def is_publishing(self, slot: Slot) -> bool:
+        """Whether a publish of the slot waits or is at work."""
+        with control(self._pool) as db:
+            return db.execute(sql.PUBLISHING, {"slot_id": slot.id}).fetchone() is not None
+
+    def forget_artifacts(self, names: list[str]) -> None:
+        """Record that nothing is left to read of these publishes but their rows."""
+        if not names:
+            return
+        with transaction(self._pool) as db:
+            db.execute(sql.FORGET_ARTIFACTS, {"names": names})
+            record_event(db, "artifacts.collected", details={"publishes": names})
+
 
 def _require_target(
     slot: Slot, lease: Mapping[str, Any] | None, releases: Collection[str], target: str
