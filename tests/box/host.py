@@ -80,15 +80,23 @@ class Host:
 
     def publish(self, number: int, files: dict[str, str], name: str = "app") -> dict[str, Any]:
         """Lease the slot for a run of its own, unless it has it, and publish these files."""
-        run_id = f"run-{number}"
         repository = self.repository(f"{name}-{number}", files)
+        return self.publish_from(number, repository, "main")
+
+    def publish_from(self, number: int, repository: str, ref: str) -> dict[str, Any]:
+        """The same from a repository inside."""
+        run_id = f"run-{number}"
         leased = self.ouroboros(
             "allocate", "--run-id", run_id, "--strategy", "seed", "--seed-version", "v1"
         )
         assert leased["slot_id"] == f"preview-{number}", leased
         return self.ouroboros(
-            "publish", "--run-id", run_id, "--repo", repository, "--ref", "main", check=False
+            "publish", "--run-id", run_id, "--repo", repository, "--ref", ref, check=False
         )
+
+    def release(self, number: int) -> None:
+        """End the lease of the slot's run, so that the next one finds the slot's seed."""
+        self.ouroboros("release", "--run-id", f"run-{number}", "--slot", f"preview-{number}")
 
     def repository(self, name: str, files: dict[str, str]) -> str:
         """A git repository inside, with one more commit of exactly these files."""

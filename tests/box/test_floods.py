@@ -4,6 +4,7 @@ How long each flood lasts is short here; `make soak` lets each last for a minute
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import pytest
 from tests.box.applications import FILES, PORT_FILES
 from tests.box.host import Host
 from tests.box.machine import wait_until
+
+from ouroboros.plans.units.branches import cpu_share
 
 LOAD = Path(__file__).with_name("load.py").read_text(encoding="utf-8")
 FLOODS = {
@@ -39,6 +42,18 @@ def load(host: Host, seconds: float, *slots: int, clients: int = 4) -> dict[str,
     """Put load on slots and tell how it went."""
     argv = ("/usr/bin/python3", "-c", LOAD, str(seconds), str(clients), *map(str, slots))
     return json.loads(host.machine.run(*argv, limit_s=seconds + 120).stdout)
+
+
+def test_a_backend_starts_on_a_whole_processor_and_then_has_its_share(loaded):
+    names = "CPUQuotaPerSecUSec", "ExecStartPre", "ExecStartPost"
+    unit = "ouroboros-backend@preview1.service"
+    told = loaded.machine.run("systemctl", "show", f"--property={','.join(names)}", unit).stdout
+    quota, *commands = (dict(line.split("=", 1) for line in told.splitlines())[n] for n in names)
+    share_ms = int(cpu_share(os.cpu_count() or 1, 3).removesuffix("%")) * 10
+    assert quota == (f"{share_ms}ms" if share_ms < 1000 else "1s")
+    for command in commands:
+        assert "set-property --runtime" in command
+        assert "code=exited" in command and "status=0" in command, told
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 import json
 import time
+from collections.abc import Iterator
 
+import pytest
 from tests.box.applications import FILES, PORT_FILES, version
+from tests.box.example import REFS, bring_example
 from tests.box.host import Host
 from tests.box.machine import wait_until
 
@@ -99,6 +102,40 @@ def test_a_second_publish_takes_over_and_a_broken_one_leaves_it_serving(previews
     assert (broken["status"], broken["failed_step"]) == (1, "readiness")
     assert json.loads(previews.get(1, "/api/who")[1])["version"] == "two"
     assert previews.publish(1, FILES)["status"] == 0
+
+
+@pytest.fixture
+def example(previews: Host) -> Iterator[Host]:
+    """Three branches of the example in the three slots."""
+    repository = bring_example(previews)
+    for number, ref in enumerate(REFS, start=1):
+        previews.release(number)
+        done = previews.publish_from(number, repository, ref)
+        assert done["status"] == 0, json.dumps(done, indent=1)[:6000]
+    yield previews
+    for number, files in ((1, FILES), (2, FILES), (3, PORT_FILES)):
+        previews.release(number)
+        assert previews.publish(number, files)["status"] == 0
+
+
+def test_the_example_in_three_slots_is_healthy_again_after_a_kill_of_everything(
+    example, record_property
+):
+    machine = example.machine
+    commits = {json.loads(example.get(number, "/health")[1])["commit_sha"] for number in (1, 2, 3)}
+    assert len(commits) == 3
+    assert example.unhealthy() == ""
+    tools = example.get(1, "/api/tools")[1]
+    assert "Toolshed" in example.get(1)[1] and json.loads(tools)
+    running = [unit for unit, pid in started_at(example).items() if pid != "0"]
+    assert len(running) >= 10, running
+    machine.run("systemctl", "kill", "--signal=KILL", *running)
+    began = time.monotonic()
+    example.wait_healthy(60)
+    wait_until(lambda: [example.get(n, "/api/tools")[0] for n in (1, 2, 3)] == [200] * 3, 60)
+    record_property("healed_s", round(time.monotonic() - began, 2))
+    assert example.get(1, "/api/tools")[1] == tools
+    assert {json.loads(example.get(n, "/health")[1])["commit_sha"] for n in (1, 2, 3)} == commits
 
 
 def test_killing_everything_at_once_heals_by_itself(previews, record_property):

@@ -14,9 +14,11 @@ from tests.box.machine import wait_until
 from tests.box.probes import PROBES, Probe, program
 
 UNIT = "/etc/systemd/system/ouroboros-backend@.service"
+BACKEND = "ouroboros-backend@preview1.service"
 _NOT_OF_THE_SANDBOX = (
-    "ExecStart", "EnvironmentFile", "Type", "NotifyAccess", "WatchdogSec", "TimeoutStartSec",
-    "TimeoutStopSec", "Restart", "RestartSec", "StandardOutput", "KillMode", "OOMPolicy",
+    "ExecStart", "ExecStartPre", "ExecStartPost", "EnvironmentFile", "Type", "NotifyAccess",
+    "WatchdogSec", "TimeoutStartSec", "TimeoutStopSec", "Restart",
+    "RestartSec", "StandardOutput", "KillMode", "OOMPolicy",
 )  # fmt: skip
 
 
@@ -157,3 +159,26 @@ def test_a_build_reaches_neither_the_host_nor_other_files_and_leaves_no_process(
         assert "3456" not in prey.machine.run("ps", "-eo", "args").stdout
     finally:
         assert prey.publish(1, FILES)["status"] == 0
+
+
+def test_what_root_runs_around_a_backend_heeds_no_variable_of_the_branch(prey):
+    """systemctl would run a program that DBUS_SYSTEM_BUS_ADDRESS names, and it is run as root."""
+    wished = """
+[backend.env]
+SYSTEMCTL_FORCE_BUS = "1"
+DBUS_SYSTEM_BUS_ADDRESS = "unixexec:path=/bin/sh,argv1=-c,argv2=id>/run/by-a-branch"
+ENV = "/tmp/x"
+[[smoke]]"""
+    files = {**FILES, "preview.toml": FILES["preview.toml"].replace("\n[[smoke]]", wished, 1)}
+    assert prey.publish(1, files)["status"] == 0
+    for _ in range(2):
+        told = json.loads(prey.get(1, "/api/who")[1])["env"]
+        assert {"SYSTEMCTL_FORCE_BUS", "DBUS_SYSTEM_BUS_ADDRESS", "ENV"} <= set(told)
+        assert not {"BACKEND_ENV", "BACKEND_ARGV", "BACKEND_SHARE"} & set(told)
+        prey.ouroboros("backend", "restart", "--slot", "preview-1")
+    assert not prey.machine.inside("/run/by-a-branch").exists()
+    shown = prey.machine.run(
+        "systemctl", "show", "-p", "ExecStartPre,ExecStartPost", BACKEND
+    ).stdout
+    assert shown.count("status=0") == 2, shown
+    assert prey.publish(1, FILES)["status"] == 0

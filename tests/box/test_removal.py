@@ -13,7 +13,8 @@ def test_a_removal_leaves_the_data_and_an_installation_finds_it_again(previews):
     assert units(host) == {}
     left = machine.run("sh", "-c", "ps -eo user:32,args | grep -c '[o]uroboros' || true").stdout
     assert left.strip() == "0"
-    assert not list(machine.inside("/etc/systemd/system").glob("ouroboros*"))
+    for units_of in ("/etc/systemd/system", "/run/systemd/system", "/run/systemd/system.control"):
+        assert not list(machine.inside(units_of).glob("ouroboros*"))
     host.provision()
     host.wait_healthy(90)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ouroboros.domain.egress import NEAR
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.layout import Layout
+from ouroboros.plans.units.branches import YIELDING
 from ouroboros.plans.units.confinement import BUILD_CONFINED
 
 # systemd-run takes no more than one of the words localhost, link-local and multicast.
@@ -52,6 +53,7 @@ def build_properties(
         "MemorySwapMax=0",
         f"TasksMax={limits.tasks}",
         f"CPUQuota={limits.cpu_percent}%",
+        *YIELDING.splitlines(),
         f"LimitFSIZE={limits.file_bytes}",
         "LimitNOFILE=65536",
         "LimitCORE=0",

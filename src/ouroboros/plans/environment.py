@@ -65,6 +65,7 @@ def build_environment(
         "npm_config_update_notifier": "false",
         "npm_config_audit": "false",
         "npm_config_fund": "false",
+        "npm_config_prefer_offline": "true",
         "UV_CACHE_DIR": str(cache / "uv"),
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",

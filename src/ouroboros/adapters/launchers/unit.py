@@ -1,7 +1,8 @@
 """Becomes a slot's backend inside its systemd unit, with exactly the environment it is to have.
 
-`python3 -IS unit.py`, as the slot's user, with the listener as descriptor 3. Command and directory
-come in BACKEND_ARGV and BACKEND_DIRECTORY. Nothing but the standard library is imported.
+`python3 -IS unit.py`, as the slot's user, with the listener as descriptor 3. Command, directory and
+what the branch wishes to have in its environment come in BACKEND_ARGV, BACKEND_DIRECTORY and
+BACKEND_ENV. Nothing but the standard library is imported.
 
 - A backend that takes an inherited listener replaces this process.
 - While a slot is parked nothing is run, and nothing accepts from the listener.
@@ -31,10 +32,13 @@ _FIRST_PASSED_FD = 3
 
 def main() -> int:
     """Run the backend; returns only what a backend that binds its own port ended with."""
-    env = {key: value for key, value in os.environ.items() if key not in _OF_SYSTEMD}
-    argv = json.loads(env.pop("BACKEND_ARGV"))
-    listen = env.pop("BACKEND_LISTEN")
-    os.chdir(env.pop("BACKEND_DIRECTORY"))
+    given = {key: value for key, value in os.environ.items() if key not in _OF_SYSTEMD}
+    argv = json.loads(given.pop("BACKEND_ARGV"))
+    listen = given.pop("BACKEND_LISTEN")
+    os.chdir(given.pop("BACKEND_DIRECTORY"))
+    given.pop("BACKEND_SHARE", None)  # systemd's to read
+    wished = json.loads(given.pop("BACKEND_ENV"))
+    env = {**given, **_without(wished, _NOTIFYING)}
     os.environ["PATH"] = env.get("PATH", os.defpath)
     if listen == "parked":
         _tell(env, b"READY=1\nWATCHDOG_USEC=0")

@@ -15,6 +15,7 @@ from ouroboros.entrypoints.supervisor.backends import Backends, Fences
 from ouroboros.entrypoints.supervisor.requests import RequestSocket
 from ouroboros.entrypoints.surface.supervision import Supervisor
 from ouroboros.plans.layout import Layout
+from ouroboros.plans.units.branches import cpu_share
 from ouroboros.settings import Settings, read_settings
 
 _FIRST_PASSED_FD = 3
@@ -36,8 +37,9 @@ def main() -> int:
 async def _serve(settings: Settings, requests: socket.socket, commands: socket.socket) -> None:
     directory = settings.steward_dir
     layout = Layout(settings.state_dir)
+    share = cpu_share(os.cpu_count() or 1, len(settings.pool))
     slots = {
-        slot.id: UnitBackend(slot, directory, layout, settings.backend_egress)
+        slot.id: UnitBackend(slot, directory, layout, settings.backend_egress, share)
         for slot in settings.pool
     }
     backends = Backends(settings.pool, slots, Fences(directory / "backend-fences.json"))

@@ -10,7 +10,7 @@ the slot's lock and to have checked the fence.
 import asyncio
 import contextlib
 import json
-import shutil
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,14 +18,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ouroboros.adapters.build_caches import remove_aside, set_aside_if_over
 from ouroboros.adapters.supervisor_client import read_spec, write_spec
 from ouroboros.adapters.systemd import systemctl
 from ouroboros.adapters.systemd.files import (
     begin_log,
     environment_file,
+    launch_environment,
     read_document,
     write_private,
 )
+from ouroboros.adapters.trees import empty_directory
 from ouroboros.domain.egress import problem_with, refused
 from ouroboros.domain.errors import BadInput, PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
@@ -42,16 +45,22 @@ _STATES = {"active": "running", "activating": "starting", "failed": "failed"}
 class UnitBackend:
     """Runs what answers on one slot's API port."""
 
-    def __init__(self, slot: Slot, directory: Path, layout: Layout, egress: str) -> None:
-        """`egress` is what the operator lets backends reach, if they ask for it."""
+    def __init__(
+        self, slot: Slot, directory: Path, layout: Layout, egress: str, share: str
+    ) -> None:
+        """`egress` is what the operator lets backends reach, if they ask for it.
+
+        `share` is what one may use of a processor once it has started, in percent with the sign.
+        """
         self.slot = slot
         self.lock = asyncio.Lock()
         self._egress = egress
         self._releases = layout.releases(slot)
         self._home = layout.home(slot)
+        self._cache = layout.cache(slot)
         self._log = layout.backend_log(slot)
-        self._live = _Unit(slot.backend_unit, directory / f"backend-{slot.alias}")
-        self._candidate = _Unit(slot.candidate_unit, directory / f"candidate-{slot.alias}")
+        self._live = _Unit(slot.backend_unit, directory / f"backend-{slot.alias}", share)
+        self._candidate = _Unit(slot.candidate_unit, directory / f"candidate-{slot.alias}", share)
 
     def status(self, fence: int) -> BackendStatus:
         """What systemd says; `fence` is the highest this slot has seen."""
@@ -120,7 +129,13 @@ class UnitBackend:
 
     async def erase_home(self) -> None:
         """Remove what the slot's user kept in its home; the directory stays as it is."""
-        await asyncio.to_thread(_empty, self._home)
+        await asyncio.to_thread(empty_directory, self._home)
+
+    async def trim_caches(self, limit_bytes: int) -> int:
+        """See `BackendRuntime.trim_caches`; what was set aside is removed behind the answer."""
+        freed_bytes, aside = await asyncio.to_thread(set_aside_if_over, self._cache, limit_bytes)
+        threading.Thread(target=remove_aside, args=(aside,), daemon=True).start()
+        return freed_bytes
 
     def _go_back(self, before: BackendSpec | None) -> None:
         if before is None:
@@ -151,7 +166,8 @@ class UnitBackend:
 class _Unit:
     """A service with its socket, and the files that say what it runs."""
 
-    def __init__(self, name: str, stem: Path) -> None:
+    def __init__(self, name: str, stem: Path, share: str) -> None:
+        self._share = share
         self._service = f"{name}.service"
         self._socket = f"{name}.socket"
         self._drop_in = Path(RUNTIME_UNITS) / f"{name}.service.d" / "egress.conf"
@@ -174,7 +190,7 @@ class _Unit:
     def start(self, spec: BackendSpec, *, wait: bool = False) -> None:
         """Start it anew from a spec under the held listener; without `wait` until it runs."""
         begin_log(spec.log_path, SERVICE_USER)
-        write_private(self._environment, environment_file(_environment(spec)))
+        self._write_environment(_environment(spec))
         write_private(self._document, json.dumps(write_spec(spec)))
         self._open(spec.egress)
         self._start(wait=wait)
@@ -186,11 +202,14 @@ class _Unit:
 
     def park(self) -> None:
         """Let the unit run what accepts nothing: a listener alone would start the old one again."""
-        parked = {"BACKEND_ARGV": "[]", "BACKEND_DIRECTORY": "/", "BACKEND_LISTEN": "parked"}
-        write_private(self._environment, environment_file(parked))
+        self._write_environment(launch_environment((), Path("/"), "parked", {}))
         self._document.unlink(missing_ok=True)
         self._open(())
         self._start(wait=True)
+
+    def _write_environment(self, values: Mapping[str, str]) -> None:
+        values = {**values, "BACKEND_SHARE": self._share}
+        write_private(self._environment, environment_file(values))
 
     def _open(self, egress: Sequence[str]) -> None:
         """Let the unit reach these networks from its next start on, and no other."""
@@ -221,22 +240,9 @@ class _Unit:
             self._open(())
 
 
-def _empty(directory: Path) -> None:
-    for path in directory.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
 def _environment(spec: BackendSpec) -> Mapping[str, str]:
-    return {
-        **spec.env,
-        "PREVIEW_HEALTH_PATH": spec.health_path,
-        "BACKEND_ARGV": json.dumps(spec.argv),
-        "BACKEND_DIRECTORY": str(spec.cwd),
-        "BACKEND_LISTEN": spec.listen,
-    }
+    env = {**spec.env, "PREVIEW_HEALTH_PATH": spec.health_path}
+    return launch_environment(spec.argv, spec.cwd, spec.listen, env)
 
 
 def _with_live(status: BackendStatus, spec: BackendSpec, state: Mapping[str, Any]) -> BackendStatus:

@@ -22,7 +22,12 @@ from typing import Any
 
 from ouroboros.adapters.supervisor_client import MESSAGE_LIMIT_BYTES, write_error
 from ouroboros.adapters.systemd import systemctl
-from ouroboros.adapters.systemd.files import environment_file, hand_over, write_private
+from ouroboros.adapters.systemd.files import (
+    environment_file,
+    hand_over,
+    launch_environment,
+    write_private,
+)
 from ouroboros.domain.errors import BadInput, Failed, PreviewError
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.builds import NO_EGRESS, BuildLimits, build_properties
@@ -101,9 +106,10 @@ class CommandSocket:
             limits=BuildLimits(time_limit_s=asked.time_limit_s),
             egress=settings.build_egress if asked.network else NO_EGRESS,
         )
-        write_private(environment, environment_file(_environment(asked)))
-        hand_over(releases, source, user.pw_uid, user.pw_gid, private=False)
+        told = launch_environment(asked.argv, asked.cwd, "none", asked.env)
+        write_private(environment, environment_file(told))
         try:
+            hand_over(releases, source, user.pw_uid, user.pw_gid, private=False)
             systemctl.forget_failure(unit)
             argv = ("/usr/bin/python3", "-IS", str(_LAUNCHER))
             _require_room(self._layout.state_dir)
@@ -202,12 +208,3 @@ def _read(line: bytes, settings: Settings, layout: Layout) -> Asked:
     if len(inside) < 2 or inside[1] != "src" or ".." in inside or not argv:
         raise BadInput("bad_request", f"{cwd} is not in a release of {slot.id}")
     return Asked(slot, argv, cwd, env, inside[0], time_limit_s, network)
-
-
-def _environment(asked: Asked) -> dict[str, str]:
-    return {
-        **asked.env,
-        "BACKEND_ARGV": json.dumps(asked.argv),
-        "BACKEND_DIRECTORY": str(asked.cwd),
-        "BACKEND_LISTEN": "none",
-    }

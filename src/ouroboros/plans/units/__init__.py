@@ -23,12 +23,10 @@ def render_units() -> dict[str, str]:
             "worker", "worker", ours.WORKER_NETWORK
         ),
         "ouroboros-web@.service": ours.WEB,
-        "ouroboros-backend@.service": branches.branch_service(
-            "backend", "Backend", "Restart=always"
-        ),
+        "ouroboros-backend@.service": branches.branch_service("backend", "Backend", branches.LIVE),
         "ouroboros-backend@.socket": branches.branch_socket("Listener of the backend of %i"),
         "ouroboros-candidate@.service": branches.branch_service(
-            "candidate", "Backend that is being tried", "Restart=no"
+            "candidate", "Backend that is being tried", f"Restart=no\n{branches.YIELDING}"
         ),
         "ouroboros-candidate@.socket": branches.branch_socket(
             "Private listener of the candidate of %i"

@@ -38,6 +38,30 @@ def render_ports(slot: Slot) -> dict[str, str]:
     }
 
 
+YIELDING = "CPUWeight=20\nIOWeight=20"
+"""What nobody waits for but a publish; visitors of other slots would feel it."""
+
+
+_SET = "-+/usr/bin/env -i /usr/bin/systemctl set-property --runtime %n"
+LIVE = f"""Restart=always
+# A whole processor while it starts; from then on what the steward says is its share.
+# These two are root's, so they heed no variable (ADR 0052).
+Environment=BACKEND_SHARE=100%%
+ExecStartPre={_SET} CPUQuota=100%%
+ExecStartPost={_SET} CPUQuota=${{BACKEND_SHARE}}"""
+"""What visitors are answered by."""
+
+
+def cpu_share(processors: int, slots: int) -> str:
+    """What a backend may use of a processor once it has started, as CPUQuota= takes it.
+
+    One half of the host is for what serves visitors, the other is shared by the slots and the
+    builds: a backend that floods leaves the others' visitors alone (tests/box/test_floods.py).
+    Never more than one processor, never less than a quarter.
+    """
+    return f"{min(100, max(25, 100 * processors // (2 * (slots + 1))))}%"
+
+
 def branch_service(kind: str, title: str, restart: str) -> str:
     return f"""{NOTICE}[Unit]
 Description={title} of %i

@@ -66,7 +66,7 @@ BUILD_CONFINED = "".join(
 BACKEND_LIMITS = """TemporaryFileSystem=/tmp:size=256M,mode=1777 /var/tmp:size=64M,mode=1777
 MemoryMax=768M
 MemorySwapMax=0
-TasksMax=256
+TasksMax=128
 CPUQuota=100%
 LimitNOFILE=8192
 LimitFSIZE=256M

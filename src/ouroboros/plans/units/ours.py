@@ -113,7 +113,7 @@ Restart=always
 RestartSec=200ms
 UMask=0077
 ReadWritePaths={STEWARD_DIR} {INSTALL_ROOT}/releases {INSTALL_ROOT}/logs
-ReadWritePaths={INSTALL_ROOT}/homes
+ReadWritePaths={INSTALL_ROOT}/homes {INSTALL_ROOT}/cache
 # Drop-ins of backends that may reach something.
 ReadWritePaths={RUNTIME_UNITS}
 MemoryMax=512M

@@ -8,11 +8,11 @@ SETTINGS_FILE = f"{INSTALL_ROOT}/ouroboros.env"
 SECRET_SETTINGS_FILE = f"{INSTALL_ROOT}/secrets/control.env"
 RUNTIME_UNITS = "/run/systemd/system"
 """Units and drop-ins until the next boot (systemd.unit(5))."""
+RUNTIME_PROPERTIES = "/run/systemd/system.control"
+"""What `systemctl set-property --runtime` has set."""
 SERVICE_USER = "ouroboros"
 SURFACE_USER = "ouroboros-web"
 NOTICE = "# Rendered from the slot pool by `ouroboros render`; edit the renderer, not this file.\n"
-
-_PYTHON = f"{CURRENT}/.venv/bin/python"
 
 PYTHON = f"{CURRENT}/.venv/bin/python"
 SOURCES = f"{CURRENT}/src/ouroboros"

@@ -13,7 +13,12 @@ from ouroboros.adapters.host.users import remove_users
 from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.slot import SlotPool
 from ouroboros.plans import host
-from ouroboros.plans.units.places import SERVICE_USER, SURFACE_USER
+from ouroboros.plans.units.places import (
+    RUNTIME_PROPERTIES,
+    RUNTIME_UNITS,
+    SERVICE_USER,
+    SURFACE_USER,
+)
 from ouroboros.services.host.provision import read_host_settings, require_ready_host
 from ouroboros.settings import Settings, read_settings
 
@@ -89,7 +94,13 @@ def _system_files(pool: SlotPool) -> list[Path]:
     rendered = host.rendered_files(pool, host.PROGRAMS, 8088, "off")
     units = [each.path for each in rendered if each.path.is_relative_to(host.SYSTEM_UNITS)]
     drop_ins = sorted({path.parent for path in units if path.parent != host.SYSTEM_UNITS})
-    return [*units, *drop_ins, host.SYSUSERS]
+    until_boot = [
+        Path(directory) / f"{unit}.service.d"
+        for directory in (RUNTIME_UNITS, RUNTIME_PROPERTIES)
+        for slot in pool
+        for unit in (slot.backend_unit, slot.candidate_unit)
+    ]
+    return [*units, *drop_ins, *until_boot, host.SYSUSERS]
 
 
 def _remove(path: Path) -> bool:
