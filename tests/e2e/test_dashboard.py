@@ -12,7 +12,26 @@ pytestmark = [
 
 RUN = "by-hand"
 PATIENCE_MS = 120_000
-PAGES = ("/", "/publishes", "/publishes/p1", "/slots/preview-1", "/databases", "/events", "/docs")
+PAGES = (
+    "/",
+    "/publishes",
+    "/publishes/p1",
+    "/slots/preview-1",
+    "/databases",
+    "/events",
+    "/hosts",
+    "/docs",
+)
+
+# What is not for who is not signed in, or costs an examination.
+FURTHER = (
+    "/slots/preview-2/database",
+    "/slots/preview-2/verify",
+    "/hosts/findings",
+    "/access",
+    "/actions/reset?slot=preview-1",
+    "/actions/lock?slot=preview-3",
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +124,37 @@ def test_what_another_does_is_on_the_page_without_a_reload(signed_in, published)
     page.close()
 
 
+def test_an_operator_locks_a_slot_with_a_reason_and_unlocks_it(signed_in, published):
+    page = signed_in.new_page()
+    page.goto(f"{address(published)}/slots/preview-3")
+    do(page, "Lock…", "Lock it", Why="disk is being changed")
+    page.get_by_text("disk is being changed").first.wait_for()
+    page.goto(f"{address(published)}/hosts")
+    assert page.locator(".state.done", has_text="worker goes round").count() == 1
+    assert page.get_by_role("row", name="preview-3").get_by_text("disk is being").count() == 1
+    refused = published.instance.ouroboros("allocate", "--run-id", "shut-out", "--strategy", "seed",
+                                           "--seed-version", "v1")  # fmt: skip
+    assert refused.status == 75, refused
+    page.get_by_role("row", name="preview-3").get_by_role("link", name="Unlock…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Unlock it").click()
+    # The run that waited gets it.
+    page.get_by_role("heading", name="preview-3").wait_for()
+    page.get_by_text("codex/run-shut-out").first.wait_for()
+    assert published.instance.release("shut-out", "preview-3").status == 0
+    page.close()
+
+
+def test_a_database_is_verified_on_a_page(signed_in, published):
+    page = signed_in.new_page()
+    page.goto(f"{address(published)}/slots/preview-1")
+    page.get_by_role("link", name="Verify the database").click()
+    found = page.get_by_text("is exactly what reset").or_(page.get_by_text("has changed since"))
+    found.wait_for()
+    assert page.locator("dd.mono").count() == 3
+    page.close()
+
+
 def test_what_destroys_is_not_done_without_a_yes(signed_in, published):
     page = signed_in.new_page()
     page.goto(f"{address(published)}/actions/release?slot=preview-1")
@@ -138,7 +188,7 @@ def test_pages_are_sound_for_keyboards_and_screen_readers(signed_in, browser, pu
     context = browser.new_context(color_scheme=scheme, storage_state=signed_in.storage_state())
     page = context.new_page()
     problems = {}
-    for path in (*PAGES, "/slots/preview-2/database", "/access", "/actions/reset?slot=preview-1"):
+    for path in (*PAGES, *FURTHER):
         page.goto(address(published) + path)
         found = axe.Axe().run(page).response["violations"]
         if found:
@@ -152,7 +202,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(signed_in, browser,
         viewport={"width": 360, "height": 740}, storage_state=signed_in.storage_state()
     )
     page = context.new_page()
-    for path in (*PAGES, "/slots/preview-2/database", "/access", "/actions/reset?slot=preview-1"):
+    for path in (*PAGES, *FURTHER):
         page.goto(address(published) + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     context.close()

@@ -75,6 +75,7 @@ class Served:
             "UPDATE slots SET lease_state = 'released', run_id = NULL, leased_at = NULL, "
             "expires_at = NULL WHERE lease_state = 'leased'"
         )
+        self.sql("UPDATE slots SET locked_at = NULL, locked_by = NULL, locked_reason = NULL")
         self.sql(
             "UPDATE runs SET state = 'ended', queue_seq = NULL, waiting_since = NULL "
             "WHERE state <> 'ended'"

@@ -33,6 +33,8 @@ def test_every_route_is_in_the_table_and_the_table_has_no_other(served):
     known = {f"{method} {path}" for method, path in routes(served)} | pages_that_act
     assert known - set(rules()) == set()
     assert set(rules()) - known == set()
+    # What keeps foreign pages out looks at these alone (`browsers.refuse_foreign_pages`).
+    assert {each.partition(" ")[0] for each in rules()} == {"GET", "POST"}
 
 
 def test_a_route_that_nobody_thought_about_is_shut(served):

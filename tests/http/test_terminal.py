@@ -5,12 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pexpect
 import pytest
 
 PROGRAM = Path(sys.executable).with_name("ouroboros")
+STATE, PLAIN = r"\x1b\[\d+m", r"\x1b\[0m"
 LEAVES_THE_SCREEN = re.escape("\x1b[?1049l")
 
 
@@ -54,24 +56,70 @@ def ended(child: pexpect.spawn) -> int:
     return child.exitstatus
 
 
+def test_states_have_colours_on_a_terminal_that_may_have_them(served, terminal, environment):
+    served.lease("terminal-colours")
+    child = terminal(str(PROGRAM), "slots")
+    child.expect(re.escape("\x1b[33mleased"))
+    child.expect(re.escape("\x1b[2mfree"))
+    assert ended(child) == 0
+    for key, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        environment[key] = value
+        child = terminal(str(PROGRAM), "slots")
+        child.expect("leased")
+        assert "\x1b[33m" not in child.before + child.after
+        assert ended(child) == 0
+        environment.pop("NO_COLOR", None)
+
+
+def test_a_publish_says_how_long_it_will_take_as_the_last_ones_did(served, terminal):
+    served.lease("terminal-progress")
+    ended_now = "state = 'ready', finished_at = now(), started_at = now() - make_interval(secs => "
+    for took_s in (4, 6, 60):
+        done = served.at.publishes.queue("terminal-progress", "/srv/known", "main")
+        served.sql(f"UPDATE publishes SET {ended_now}{took_s}) WHERE publish_id = '{done}'")
+    assert served.at.measures.typical_publish_s("/srv/strange", is_rollback=False) is None
+    child = terminal(str(PROGRAM), "publish", "--run-id", "terminal-progress", "--repo",
+                     "/srv/known", "--ref", "main")  # fmt: skip
+    ours = "run_id = 'terminal-progress' AND state = 'queued'"
+    deadline = time.monotonic() + 30
+    while not (queued := served.sql(f"SELECT publish_id FROM publishes WHERE {ours}")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with served.local() as api:
+        found = api.get(f"/api/publishes/{queued[0]['publish_id']}").json()
+    assert found["expected_s"] == pytest.approx(6, abs=0.1)
+    served.sql(
+        "INSERT INTO publish_steps (publish_id, step, position, state, fence) "
+        f"SELECT publish_id, 'source', 1, 'running', fence FROM publishes WHERE {ours}"
+    )
+    served.sql(f"UPDATE publishes SET state = 'running', started_at = now() WHERE {ours}")
+    child.expect(r"source  about \d s left")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    served.sql(
+        "UPDATE publishes SET state = 'cancelled', finished_at = now() "
+        "WHERE run_id = 'terminal-progress' AND state = 'running'"
+    )
+
+
 def test_alone_it_shows_the_slots_and_what_is_useful_next(served, terminal):
     served.lease("terminal-alone")
     child = terminal(str(PROGRAM))
     child.expect(r"\x1b\[1mslot +state +run")
-    child.expect("preview-1 +leased +terminal-alone")
+    child.expect(rf"preview-1 +{STATE}leased *{PLAIN} +terminal-alone")
     child.expect("Next: .*ouroboros publish --run-id terminal-alone")
     assert ended(child) == 0
 
 
 def test_watching_shows_what_happens_until_ctrl_c_and_leaves_the_last_answer(served, terminal):
     child = terminal(str(PROGRAM), "slots", "--watch")
-    child.expect("preview-1 +free")
+    child.expect(rf"preview-1 +{STATE}free")
     child.expect("Ctrl-C ends")
     served.lease("terminal-watch")
-    child.expect("preview-1 +leased +terminal-watch")
+    child.expect(rf"preview-1 +{STATE}leased *{PLAIN} +terminal-watch")
     child.sendintr()
     child.expect(LEAVES_THE_SCREEN)
-    child.expect("preview-1 +leased +terminal-watch")
+    child.expect(rf"preview-1 +{STATE}leased *{PLAIN} +terminal-watch")
     assert ended(child) == 0
 
 

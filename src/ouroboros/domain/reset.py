@@ -89,11 +89,15 @@ def choose_source(strategy: str, seed_version: str | None, snapshot_version: str
         raise BadInput(
             "invalid_strategy", f"{strategy[:80]!r} is not a strategy", "use seed or snapshot"
         ) from None
-    version = seed_version if chosen is Strategy.SEED else snapshot_version
+    # The one that is not asked for must be one, too: a mistyped value is told, never ignored.
+    given = [
+        None if each is None else parse_version(each) for each in (seed_version, snapshot_version)
+    ]
+    version = given[0] if chosen is Strategy.SEED else given[1]
     if version is None:
         raise BadInput(
             f"{chosen}_version_required",
             f"the strategy {chosen} needs a version",
             f"add --{chosen}-version",
         )
-    return Source(chosen, parse_version(version))
+    return Source(chosen, version)

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from ouroboros.domain.errors import Unhealthy
+from ouroboros.domain.errors import BadInput, Unhealthy
 
 ControlConnection = psycopg.Connection[DictRow]
 ControlPool = ConnectionPool[ControlConnection]
@@ -66,6 +66,9 @@ def control(pool: ControlPool) -> Iterator[ControlConnection]:
             "a row of the control plane stayed locked for 10 s",
             "try again; ouroboros status shows what is running",
         ) from error
+    except psycopg.DataError as error:
+        # A NUL in a text, a number that is too large: nothing that was ever stored.
+        raise BadInput("invalid_value", str(error).partition("\n")[0]) from error
     except _GONE as error:
         raise unreachable(error) from error
 

@@ -54,6 +54,7 @@ GRANT = """
     WITH free AS (
         SELECT slot_id, row_number() OVER (ORDER BY slot_num) AS turn FROM slots
         WHERE host = %(host)s AND in_pool AND lease_state IS DISTINCT FROM 'leased'
+            AND locked_at IS NULL
     ), queue AS (
         SELECT run_id, row_number() OVER (ORDER BY priority DESC, queue_seq) AS turn FROM runs
         WHERE state = 'waiting'
@@ -88,6 +89,7 @@ RELEASE = """
         UPDATE slots SET lease_state = 'released', run_id = NULL, leased_at = NULL,
             expires_at = NULL, claimed = false
         WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND lease_state = 'leased'
+            AND fence = coalesce(%(fence)s, fence)
         RETURNING fence
     ), ended AS (
         UPDATE runs SET state = 'ended' FROM released WHERE run_id = %(run_id)s
@@ -100,7 +102,7 @@ _ACTIVE_AT = """
         WHERE p.slot_id = s.slot_id AND p.fence = s.fence))
 """
 _IS_IDLE = f"""
-    s.lease_state = 'leased' AND s.in_pool AND s.claimed
+    s.lease_state = 'leased' AND s.in_pool AND s.claimed AND s.locked_at IS NULL
     AND {_ACTIVE_AT} < clock_timestamp() - make_interval(secs => %(idle_s)s)
     AND NOT EXISTS (SELECT 1 FROM publishes p
         WHERE p.slot_id = s.slot_id AND p.state IN ('queued', 'running'))
@@ -112,7 +114,7 @@ IDLE = f"""
 WANTED = """
     SELECT (SELECT count(*) FROM runs WHERE state = 'waiting') - (
         SELECT count(*) FROM slots WHERE host = %(host)s AND in_pool
-            AND lease_state IS DISTINCT FROM 'leased') AS wanted
+            AND lease_state IS DISTINCT FROM 'leased' AND locked_at IS NULL) AS wanted
 """
 EVICT = f"""
     WITH idle AS (
@@ -142,7 +144,7 @@ POSITION = """
 """
 HOLDERS = """
     SELECT slot_id, run_id, leased_at, expires_at FROM slots
-    WHERE lease_state = 'leased' AND in_pool ORDER BY slot_num
+    WHERE lease_state = 'leased' AND in_pool AND locked_at IS NULL ORDER BY slot_num
 """
 MARK_RESET = """
     UPDATE slots SET reset_fence = %(fence)s

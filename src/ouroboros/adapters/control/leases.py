@@ -131,9 +131,14 @@ class LeaseStore:
             raise _lost(slot, run_id, row)
         return extended.lease
 
-    def release(self, slot: Slot, run_id: str, reason: str = "released") -> Ended:
-        """End a live lease and hand the slot on in the same transaction (`lease_lost`)."""
-        values = {"slot_id": slot.id, "run_id": run_id}
+    def release(
+        self, slot: Slot, run_id: str, reason: str = "released", fence: int | None = None
+    ) -> Ended:
+        """End a live lease and hand the slot on in the same transaction (`lease_lost`).
+
+        With a fence that very lease, and none that the run was given later.
+        """
+        values = {"slot_id": slot.id, "run_id": run_id, "fence": fence}
         with transaction(self._pool) as db:
             db.execute(sql.TURNSTILE, self._limits)
             row = db.execute(sql.LOCK_SLOT, values).fetchone()

@@ -57,6 +57,13 @@ _WORKERS = """
     SELECT host, extract(epoch FROM clock_timestamp() - worker_at)::float AS age_s
     FROM hosts WHERE worker_at IS NOT NULL
 """
+_TYPICAL_PUBLISH = """
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY took_s) AS typical_s FROM (
+        SELECT extract(epoch FROM finished_at - started_at)::float AS took_s FROM publishes
+        WHERE repo = %(repo)s AND state = 'ready' AND finished_at >= started_at
+            AND (details ? 'rollback_to') = %(is_rollback)s
+        ORDER BY seq DESC LIMIT 5) lately
+"""
 
 PUBLISH_BOUNDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 STEP_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
@@ -139,6 +146,13 @@ class MeasureReader:
                 self._events(db),
                 {row["host"]: row["age_s"] for row in db.execute(_WORKERS)},
             )
+
+    def typical_publish_s(self, repo: str, *, is_rollback: bool) -> float | None:
+        """How long the last publishes of a repository that became ready took, at the median."""
+        with control(self._pool) as db:
+            values = {"repo": repo, "is_rollback": is_rollback}
+            row = db.execute(_TYPICAL_PUBLISH, values).fetchone()
+        return row["typical_s"] if row else None
 
     def _events(self, db: ControlConnection) -> dict[str, int]:
         after, before = self._counted

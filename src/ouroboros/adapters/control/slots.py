@@ -13,7 +13,7 @@ from ouroboros.domain.slot import Slot, SlotPool
 
 _LIST = """
     SELECT s.slot_id, s.slot_num, s.lease_state, s.run_id, s.fence, s.leased_at, s.heartbeat_at,
-        s.expires_at, s.claimed, s.changed_at, r.branch,
+        s.expires_at, s.claimed, s.changed_at, s.locked_at, s.locked_by, s.locked_reason, r.branch,
         live.publish_id AS live_publish, live.commit_sha, live.finished_at AS published_at,
         live.details #>> '{picture,small}' AS picture,
         latest.publish_id AS latest_publish, latest.state AS latest_state, latest.failed_step,
@@ -44,7 +44,7 @@ _QUEUE = """
 """
 _HOLDERS = """
     SELECT slot_id, run_id, leased_at, expires_at FROM slots
-    WHERE lease_state = 'leased' AND in_pool
+    WHERE lease_state = 'leased' AND in_pool AND locked_at IS NULL
 """
 _TYPICAL = """
     SELECT clock_timestamp() AS now, (
@@ -173,12 +173,15 @@ def _present(slot: Slot, row: dict[str, Any]) -> dict[str, Any]:
         "seed_version": row["seed_version"],
         "snapshot_version": row["snapshot_version"],
         "database_fingerprint": row["database_fingerprint"],
+        "locked_at": row["locked_at"],
+        "locked_by": row["locked_by"],
+        "locked_reason": row["locked_reason"],
     }
 
 
 def _state(row: dict[str, Any]) -> str:
     if row["lease_state"] != "leased":
-        return "free"
+        return "free" if row["locked_at"] is None else "locked"
     if row["latest_state"] in ("queued", "running"):
         return "building"
     if row["latest_state"] == "failed":

@@ -1,4 +1,4 @@
-"""Leasing on the command line: allocate, heartbeat, release, reap, slots and queue."""
+"""Leasing on the command line: allocate, heartbeat, release, lock, reap, slots and queue."""
 
 import time
 from typing import Annotated, Any
@@ -102,6 +102,21 @@ def leave_queue(run_id: RunId) -> None:
     answer("leave-queue", got, facts)
 
 
+def lock(
+    slot: SlotName,
+    reason: Annotated[str, typer.Option("--reason", help="one line: why nobody may have it")],
+) -> None:
+    """Let nobody be given a slot until it is unlocked; who holds it keeps it to the end."""
+    got = client().post(path_of("api", "slots", slot, "lock"), {"reason": reason})
+    answer("lock", got, lambda d: facts(d, "slot_id", "locked"))
+
+
+def unlock(slot: SlotName) -> None:
+    """Put a locked slot back into the pool; a run that waits gets it."""
+    got = client().post(path_of("api", "slots", slot, "unlock"))
+    answer("unlock", got, lambda d: facts(d, "slot_id", "locked"))
+
+
 def reap() -> None:
     """End overdue leases now; the worker does it by itself every few seconds."""
     got = client().post("/api/slots/reap-expired")
@@ -156,6 +171,8 @@ COMMANDS = {
     "heartbeat": heartbeat,
     "release": release,
     "leave-queue": leave_queue,
+    "lock": lock,
+    "unlock": unlock,
     "reap": reap,
     "slots": slots,
     "queue": queue,

@@ -5,13 +5,24 @@ exactly the answer.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from ouroboros.domain.errors import PreviewError
 
 Document = Mapping[str, Any]
+
+_GOOD, _BUSY, _BAD, _QUIET = 32, 33, 31, 2
+_COLOURS = {
+    **dict.fromkeys(("ready", "done", "completed"), _GOOD),
+    **dict.fromkeys(("building", "running", "queued", "waiting", "leased", "backoff"), _BUSY),
+    **dict.fromkeys(("failed", "expired", "error"), _BAD),
+    **dict.fromkeys(("free", "locked", "ended", "released", "cancelled", "superseded"), _QUIET),
+}
+"""The colour of each state (ECMA-48, SGR); its word stands there as well."""
+_COLUMNS_OF_STATES = ("state", "lease_state", "reset_status", "severity")
 
 
 class Output:
@@ -59,7 +70,10 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[str]) -> str:
     widths = [max(len(row[at]) for row in [list(head), *cells]) for at in range(len(head))]
     lines = [bold("  ".join(name.ljust(width) for name, width in zip(head, widths, strict=True)))]
     lines += [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            coloured(cell.ljust(width), cell if name in _COLUMNS_OF_STATES else "")
+            for cell, width, name in zip(row, widths, head, strict=True)
+        ).rstrip()
         for row in cells
     ]
     return "\n".join(lines)
@@ -75,6 +89,16 @@ def facts(document: Document, *keys: str) -> str:
 def bold(text: str) -> str:
     """Emphasis on a terminal."""
     return f"\033[1m{text}\033[0m" if sys.stdout.isatty() else text
+
+
+def coloured(text: str, state: str, stream: TextIO | None = None) -> str:
+    """Text in the colour of a state, on a terminal whose user wants colours (no-color.org)."""
+    colour = _COLOURS.get(state)
+    shown_on = stream or sys.stdout
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if colour is None or plain or not shown_on.isatty():
+        return text
+    return f"\033[{colour}m{text}\033[0m"
 
 
 def printable(text: str) -> str:

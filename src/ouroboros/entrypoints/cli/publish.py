@@ -11,7 +11,7 @@ from ouroboros.domain.errors import Failed, TimedOut
 from ouroboros.entrypoints.cli import logs
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import RunId
-from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
+from ouroboros.entrypoints.cli.output import Document, answer, coloured, facts, progress, table
 
 if TYPE_CHECKING:
     from ouroboros.client import Client
@@ -76,7 +76,7 @@ def watch(api: "Client", publish_id: str) -> Document:
             mark = f"{step['step']} {step['state']}"
             if mark not in told:
                 told.add(mark)
-                progress(_step_line(step, time.monotonic() - began))
+                progress(_step_line(step, time.monotonic() - began, found.get("expected_s")))
         if found["final"]:
             break
     if found["state"] != "ready":
@@ -104,12 +104,16 @@ def cancel(publish_id: Annotated[str, typer.Argument(help="e.g. p12")]) -> None:
     answer("cancel", got, lambda d: facts(d, "publish_id", "state"))
 
 
-def _step_line(step: Document, elapsed_s: float) -> str:
+def _step_line(step: Document, elapsed_s: float, expected_s: float | None = None) -> str:
     signs = {"running": "…", "done": "✓", "failed": "✗"}
     took = "" if step["duration_ms"] is None else f"  {step['duration_ms'] / 1000:.1f} s"
     encoding = (sys.stderr.encoding or "ascii").lower()
     sign = signs[step["state"]] if "utf" in encoding else step["state"]
-    return f"[{elapsed_s:6.1f} s] {sign} {step['step']}{took}"
+    left = ""
+    if step["state"] == "running" and expected_s is not None and expected_s > elapsed_s:
+        left = f"  about {expected_s - elapsed_s:.0f} s left"
+    sign = coloured(sign, step["state"], sys.stderr)
+    return f"[{elapsed_s:6.1f} s] {sign} {step['step']}{took}{left}"
 
 
 def _failure(found: Document) -> Failed | TimedOut:

@@ -3,17 +3,16 @@
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 
 router = APIRouter(prefix="/api/slots/{slot}", tags=["backends"])
 
 
-class MigrateRequest(BaseModel):
+class MigrateRequest(Asked):
     """Whether to only check."""
 
-    model_config = ConfigDict(extra="forbid")
     dry_run: bool = False
     rehearse: bool = False
 

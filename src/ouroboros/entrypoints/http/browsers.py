@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from ouroboros.domain.errors import BadInput, Denied
+from ouroboros.entrypoints.http.methods import takes
 
-SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+"""RFC 9110, 9.2.1."""
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
@@ -29,6 +31,8 @@ def refuse_foreign_pages(request: Request) -> None:
     foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if site not in ("same-origin", "none") or foreign:
         raise Denied("foreign_origin", "another site's page may not do this")
+    if request.method != "POST" or not takes(request, "POST"):
+        return  # nothing here takes it, and the router says so
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     form = media_type == _FORM and not request.url.path.startswith("/api/")
     if media_type != _JSON and not form:

@@ -3,21 +3,20 @@
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
 from ouroboros.domain.errors import Refused
 from ouroboros.domain.identifiers import parse_run_id
 from ouroboros.domain.reset import EMPTY, Source, choose_source
 from ouroboros.domain.slot import Slot
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 
 router = APIRouter(prefix="/api/slots/{slot}/database", tags=["databases"])
 
 
-class ResetRequest(BaseModel):
+class ResetRequest(Asked):
     """Which state; no version at all means an empty database."""
 
-    model_config = ConfigDict(extra="forbid")
     run_id: str | None = None
     strategy: Literal["seed", "snapshot", "empty"] = "seed"
     seed_version: str | None = None

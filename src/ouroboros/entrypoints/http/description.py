@@ -41,6 +41,7 @@ _WEBHOOK = {
     "description": "The git host's own payload, with its own header fields; docs/git-hosts.md.",
 }
 _EXAMPLES: dict[str, dict[str, Any]] = {
+    "LockRequest": {"reason": "the disk is being changed"},
     "AcquireRequest": {**_RUN, "strategy": "seed", "seed_version": "v1", "wait_s": 30},
     "RunRequest": _RUN,
     "PublishRequest": {**_RUN, "repo": "https://git.example.com/toolshed.git", "ref": "main"},

@@ -3,17 +3,16 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At
 
 router = APIRouter(prefix="/api/host", tags=["host"])
 
 
-class ProvisionRequest(BaseModel):
+class ProvisionRequest(Asked):
     """Whether to only tell."""
 
-    model_config = ConfigDict(extra="forbid")
     dry_run: bool = False
 
 
@@ -25,8 +24,8 @@ def provision(at: At, asked: ProvisionRequest) -> dict[str, Any]:
 
 @router.post("/collect")
 def collect(at: At) -> dict[str, Any]:
-    """Remove the releases that nothing needs any more."""
-    return {"ok": True, "releases": at.collector.collect()}
+    """Remove releases, artifacts and cached files that nothing needs any more."""
+    return {"ok": True, **at.collector.collect()}
 
 
 @router.get("/health-check")

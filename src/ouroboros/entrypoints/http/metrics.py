@@ -33,7 +33,7 @@ from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.publish import PublishState
 
 router = APIRouter(tags=["host"])
-_SLOT_STATES = ("free", "leased", "building", "ready", "failed")
+_SLOT_STATES = ("free", "locked", "leased", "building", "ready", "failed")
 _LEASE_ENDS = ("granted", "released", "expired", "evicted")
 _UNDER_WAY = (PublishState.QUEUED, PublishState.RUNNING)
 

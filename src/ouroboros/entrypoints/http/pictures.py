@@ -8,9 +8,10 @@ import base64
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ouroboros.domain.errors import NotFound
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 
 router = APIRouter(prefix="/api", tags=["pictures"])
@@ -25,10 +26,9 @@ _PNG = "image/png"
 _AS_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {_PNG: {}}}}
 
 
-class ScreenshotRequest(BaseModel):
+class ScreenshotRequest(Asked):
     """Asks for a look at one page of a preview."""
 
-    model_config = ConfigDict(extra="forbid")
     path: str = Field("/", pattern=r"^/[!-~]*$", max_length=2000)
 
 

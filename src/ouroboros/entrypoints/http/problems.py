@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ouroboros.domain.errors import BadInput, Failed, NotFound, PreviewError
+from ouroboros.entrypoints.http.methods import methods_of
 from ouroboros.entrypoints.http.pages.rendering import show
 
 STATUSES = {"json_required": 415, "body_too_large": 413, "method_not_allowed": 405}
@@ -101,6 +102,9 @@ def answer_http_error(request: Request, error: Exception) -> Response:
             request, failed("http_error", str(getattr(error, "detail", error))), status
         )
     answer.headers.update(getattr(error, "headers", None) or {})
+    if status == 405:
+        # The router's own names the methods of one route, and two may share a path.
+        answer.headers["Allow"] = ", ".join(methods_of(request))
     return answer
 
 

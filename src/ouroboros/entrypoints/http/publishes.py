@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict
 
 from ouroboros.adapters.control.listener import ChangeListener
 from ouroboros.adapters.publish_log import PUBLISH_LOG
@@ -13,6 +12,7 @@ from ouroboros.domain.access import Kind, Principal
 from ouroboros.domain.errors import Refused
 from ouroboros.domain.identifiers import parse_directory, parse_ref, parse_run_id
 from ouroboros.domain.publish import PublishState
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.plans.git import parse_repository
 
@@ -22,10 +22,9 @@ _LOOK_AGAIN_S = 2.0
 """How soon a waiting answer looks by itself, should a notification have been lost."""
 
 
-class PublishRequest(BaseModel):
+class PublishRequest(Asked):
     """Asks that a commit becomes the preview of the slot that the run holds."""
 
-    model_config = ConfigDict(extra="forbid")
     run_id: str
     repo: str
     ref: str
@@ -110,13 +109,19 @@ def describe_publish(at: At, publish_id: str) -> dict[str, Any]:
         for step in found["steps"]
     ]
     done = sum(1 for step in steps if step["finished_at"])
+    final = PublishState(found["state"]).is_final
+    is_rollback = "rollback_to" in found["details"]
     return {
         "publish_id": publish_id,
         "run_id": found["run_id"],
         "slot_id": found["slot_id"],
         "state": found["state"],
         "preview_ready": found["state"] == PublishState.READY,
-        "final": PublishState(found["state"]).is_final,
+        "final": final,
+        # As the last ones of this repository did; nothing when there were none.
+        "expected_s": None
+        if final
+        else at.measures.typical_publish_s(found["repo"], is_rollback=is_rollback),
         "commit_sha": found["commit_sha"],
         "repo": found["repo"],
         "ref": found["ref"],

@@ -3,19 +3,19 @@
 from typing import Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ouroboros.domain.identifiers import parse_run_id
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.entrypoints.http.tokens import Asking
 
 router = APIRouter(prefix="/api/pull-requests", tags=["pull requests"])
 
 
-class ApproveRequest(BaseModel):
+class ApproveRequest(Asked):
     """Names the very commit that was looked at."""
 
-    model_config = ConfigDict(extra="forbid")
     commit_sha: str = Field(pattern="^[0-9a-f]{40}$")
 
 

@@ -3,18 +3,17 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 from ouroboros.entrypoints.http.publishes import describe_publish
 
 router = APIRouter(prefix="/api/slots", tags=["releases"])
 
 
-class RollbackRequest(BaseModel):
+class RollbackRequest(Asked):
     """Asks that a slot serves a kept release again: `to`, or the one before the live one."""
 
-    model_config = ConfigDict(extra="forbid")
     to: str | None = None
     database: bool = False
 

@@ -35,8 +35,10 @@ class Repeats:
             await self._app(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD"):
             await self._read(scope, receive, send)
-        else:
+        elif scope["method"] == "POST":
             await self._act(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
         """GET with an entity tag (RFC 9110, 8.8.3 and 13.1.2); HEAD is a GET without its body."""

@@ -3,19 +3,19 @@
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ouroboros.domain.identifiers import branch_of, parse_ref, parse_run_id
 from ouroboros.domain.reset import choose_source
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 
 router = APIRouter(prefix="/api", tags=["slots"])
 
 
-class RunRequest(BaseModel):
+class RunRequest(Asked):
     """Names the run that asks."""
 
-    model_config = ConfigDict(extra="forbid")
     run_id: str
 
 
@@ -32,6 +32,12 @@ class AcquireRequest(RunRequest):
         True, description="false: go on waiting, but do not enter the queue if it was left"
     )
     dry_run: bool = False
+
+
+class LockRequest(Asked):
+    """Says why nobody may have the slot."""
+
+    reason: str = Field(description="one line for people, of 1 to 200 characters")
 
 
 @router.get("/slots")
@@ -143,6 +149,20 @@ def release(at: At, slot: PathSlot, asked: RunRequest) -> dict[str, Any]:
         "lease_state": "released",
         "fence": ended.fence,
     }
+
+
+@router.post("/slots/{slot}/lock")
+def lock(request: Request, at: At, slot: PathSlot, asked: LockRequest) -> dict[str, Any]:
+    """Let nobody be given the slot; who holds it keeps it to the end of its lease."""
+    changed = at.locker.lock(slot, asked.reason, request.state.principal.name)
+    return {"ok": True, "slot_id": slot.id, "locked": True, "changed": changed}
+
+
+@router.post("/slots/{slot}/unlock")
+def unlock(request: Request, at: At, slot: PathSlot) -> dict[str, Any]:
+    """Put a locked slot back into the pool; no error when it is not locked."""
+    changed = at.locker.unlock(slot, request.state.principal.name)
+    return {"ok": True, "slot_id": slot.id, "locked": False, "changed": changed}
 
 
 @router.post("/queue/leave")

@@ -3,38 +3,36 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ouroboros.domain.database_url import DatabaseUrl
 from ouroboros.domain.errors import Denied, Refused
 from ouroboros.domain.reset import choose_source
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.browsers import is_socket
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 
 router = APIRouter(prefix="/api", tags=["databases"])
 
 
-class SnapshotRequest(BaseModel):
+class SnapshotRequest(Asked):
     """The name of a snapshot to be taken, and whether a file is made of it, too."""
 
-    model_config = ConfigDict(extra="forbid")
     name: str
     archive: bool = False
 
 
-class SourceRequest(BaseModel):
+class SourceRequest(Asked):
     """A seed or a snapshot version."""
 
-    model_config = ConfigDict(extra="forbid")
     strategy: str = "seed"
     seed_version: str | None = None
     snapshot_version: str | None = None
 
 
-class SampleSize(BaseModel):
+class SampleSize(Asked):
     """How many rows of each kind of change are shown."""
 
-    model_config = ConfigDict(extra="forbid")
     samples: int = Field(default=5, ge=0, le=1000)
 
 

@@ -3,9 +3,10 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ouroboros.domain.access import Principal
+from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.browsers import is_https
 from ouroboros.entrypoints.http.dependencies import At
 
@@ -23,15 +24,15 @@ def principal_of(request: Request) -> Principal:
 Asking = Annotated[Principal, Depends(principal_of)]
 
 
-class TokenRequest(BaseModel):
+class TokenRequest(Asked):
     """What a new token may do, for how long, and for which run."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"name": "worker of run 42", "scope": "run", "run_id": "run-42"}]
         },
     )
+
     name: str = Field(min_length=1, max_length=80)
     scope: Literal["read", "run", "operate"] = "read"
     run_id: str | None = Field(None, description="binds the token to this run")

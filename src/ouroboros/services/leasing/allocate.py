@@ -107,7 +107,11 @@ class Allocator:
             with self.slots.exclusive_work(lease.slot):
                 return self._reset_for(lease, source)
         except PreviewError as error:
-            self._give_back(lease, error)
+            if error.code == "slot_busy":
+                # Perhaps another request of this run is at it; to ask again is safe.
+                error.details["leased"] = True
+            else:
+                self._give_back(lease, error)
             raise
         except OSError as error:
             failed = Failed("host_error", f"{error.filename}: {error.strerror}", "df -h")
@@ -164,7 +168,7 @@ class Allocator:
         ):
             self.web_roots.tell(lease.slot, lease.fence, "free")
         with suppress(PreviewError):
-            self.leases.release(lease.slot, lease.run_id, reason=error.code)
+            self.leases.release(lease.slot, lease.run_id, error.code, lease.fence)
 
     def _last_reset(self, claim: Claim) -> dict[str, Any]:
         rows = self.slots.resets(claim.lease.slot, limit=1)

@@ -202,6 +202,40 @@ def _release(at: Installation, subject: Subject, _form: Form, _by: Principal) ->
     return _page_of(slot)
 
 
+def _told_lock(_at: Installation, subject: Subject) -> list[str]:
+    slot = subject.slot or {}
+    held = (
+        f"Run {subject.run} keeps it to the end of its lease; then nobody"
+        if subject.run
+        else "Nobody"
+    )
+    return [
+        f"{held} is given {slot.get('slot_id')} until it is unlocked.",
+        "What it serves, its backend and its database stay as they are.",
+    ]
+
+
+def _lock_fields(_at: Installation, _subject: Subject) -> list[Field]:
+    return [Field("reason", "Why, for those who see it")]
+
+
+def _lock(at: Installation, subject: Subject, form: Form, by: Principal) -> str:
+    slot = _slot(at, subject)
+    at.locker.lock(slot, form.get("reason", ""), by.name)
+    return _page_of(slot)
+
+
+def _told_unlock(_at: Installation, subject: Subject) -> list[str]:
+    slot = subject.slot or {}
+    return [f"{slot.get('slot_id')} is given to runs again, at once if one waits and it is free."]
+
+
+def _unlock(at: Installation, subject: Subject, _form: Form, by: Principal) -> str:
+    slot = _slot(at, subject)
+    at.locker.unlock(slot, by.name)
+    return _page_of(slot)
+
+
 def _told_cancel(_at: Installation, subject: Subject) -> list[str]:
     publish = subject.publish or {}
     return [
@@ -266,6 +300,8 @@ _DECLARED = (
            _snapshot_fields),
     Action("extend", "Extend the lease of", "Extend it", _told_extend, _extend),
     Action("release", "Release", "Release it", _told_release, _release, destroys=True),
+    Action("lock", "Lock", "Lock it", _told_lock, _lock, _lock_fields, scope=Scope.OPERATE),
+    Action("unlock", "Unlock", "Unlock it", _told_unlock, _unlock, scope=Scope.OPERATE),
     Action("cancel", "Cancel a publish of", "Cancel it", _told_cancel, _cancel, destroys=True),
     Action("leave-queue", "Take a run out of the queue", "Take it out", _told_leave, _leave),
     Action("approve", "Approve a fork's commit", "Approve it", _told_approve, _approve,

@@ -1,11 +1,13 @@
-"""What changed in a slot's database since its reset, as tables that one can read."""
+"""What changed in a slot's database since its reset, as tables; and whether anything did."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from ouroboros.domain.errors import PreviewError
+from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.http.dependencies import At, PathSlot
 from ouroboros.entrypoints.http.pages.rendering import show
 
@@ -18,22 +20,35 @@ _MOST_COLUMNS = 12
 @router.get("/slots/{slot}/database")
 def difference(request: Request, at: At, slot: PathSlot) -> HTMLResponse:
     """Compare the database with what its last reset promised. Costs a comparison; not live."""
-    found: dict[str, Any] | None = None
+    return _show(request, at, slot, "difference.html", lambda: at.databases.diff(slot, _SAMPLES))
+
+
+@router.get("/slots/{slot}/verify")
+def verified(request: Request, at: At, slot: PathSlot) -> HTMLResponse:
+    """Whether the database is what its last reset promised. Costs a fingerprint; not live."""
+    return _show(request, at, slot, "verified.html", lambda: at.databases.verify(slot))
+
+
+def _show(
+    request: Request, at: At, slot: Slot, template: str, look: Callable[[], dict[str, Any]]
+) -> HTMLResponse:
+    """A page of what a look at the database finds, or of why it cannot be looked at."""
+    found: dict[str, Any] = {}
     error: PreviewError | None = None
     try:
-        found = at.databases.diff(slot, _SAMPLES)
+        found = look()
     except PreviewError as trouble:
         error = trouble
     return show(
         request,
-        "difference.html",
+        template,
         title=f"Database of {slot.id}",
         here="/",
         live=False,
         status=200 if error is None else error.http_status,
         slot=at.slots.get(slot),
         found=found,
-        tables=[_table(name, each) for name, each in (found or {}).get("tables", {}).items()],
+        tables=[_table(name, each) for name, each in found.get("tables", {}).items()],
         error=error,
     )
 

@@ -36,6 +36,7 @@ NAVIGATION = (
     ("/publishes", "Publishes"),
     ("/databases", "Databases"),
     ("/events", "Events"),
+    ("/hosts", "Hosts"),
     ("/access", "Access"),
 )
 _STREAM = "/api/events/stream"

@@ -86,6 +86,6 @@ def shown(slot: Mapping[str, Any], ttl_s: int) -> dict[str, Any]:
 
 
 def _counts(slots: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    order = ("ready", "building", "failed", "leased", "free")
+    order = ("ready", "building", "failed", "leased", "free", "locked")
     found = [(state, sum(slot["state"] == state for slot in slots)) for state in order]
     return [(state, count) for state, count in found if count]

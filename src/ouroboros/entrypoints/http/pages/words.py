@@ -11,6 +11,8 @@ _EVENTS = {
     "lease.granted": "was given the slot",
     "lease.released": "gave the slot back",
     "lease.expired": "lost the slot: its lease ended",
+    "slot.locked": "slot was locked",
+    "slot.unlocked": "slot was unlocked",
     "publish.queued": "publish was asked for",
     "rollback.queued": "rollback was asked for",
     "publish.failed": "publish failed",
@@ -26,6 +28,7 @@ _EVENTS = {
     "preview_ready": "preview is ready",
     "picture.taken": "picture was taken",
     "picture.failed": "picture could not be taken",
+    "artifacts.collected": "old artifacts were removed",
     "database_work_failed": "work on a database failed",
 }
 
