@@ -103,6 +103,21 @@ def test_a_command_that_yields_does_so_with_all_it_starts() -> None:
     assert run(python(code, yields_by=7)).output.split() == [str(min(own + 7, 19))] * 2
 
 
+def test_a_command_that_yields_does_so_for_other_sessions_too() -> None:
+    """Where sessions are weighed as autogroups, nice(2) counts within each of them only."""
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel knows no autogroups (CONFIG_SCHED_AUTOGROUP)")
+    code = (
+        "import time, pathlib\n"
+        "weight = lambda: pathlib.Path('/proc/self/autogroup').read_text().split()[-1]\n"
+        "until = time.monotonic() + {seconds}\n"
+        "while weight() != '7' and time.monotonic() < until: time.sleep(0.01)\n"
+        "print(weight())"
+    )
+    assert run(python(code.format(seconds=0.5))).output == "0\n"
+    assert run(python(code.format(seconds=20), yields_by=7)).output == "7\n"
+
+
 def test_signals_that_we_ignore_are_not_ignored_by_a_command() -> None:
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

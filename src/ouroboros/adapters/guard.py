@@ -1,31 +1,40 @@
 """The guard: the parent of one process, which outlives nobody and leaves nobody behind.
 
 Decides how a process is started and how everything it forked is ended. It is apart, imports
-nothing of the house and runs as a script of its own (`python -I -S guard.py FD`), because it
+nothing of the house and runs in an interpreter of its own (`python -I -S`), because it
 must still do its work when the process that asked for it was killed with SIGKILL. For the same
 reason it is one file, and longer than others: an isolated script has no package to import from.
+A dozen are started in a publish, so it imports only what is built in or was loaded with `os`:
+typing, json, contextlib and signal's enumerations would cost more than all it does.
 
 The guard is a child subreaper (prctl(2)): a descendant that double-forks or calls setsid is
-reparented to it and cannot leave. Its control socket is a pipe to whoever started it: JSON lines
-in both directions, and end of file means that the starter is gone, so everything is ended.
+reparented to it and cannot leave. Its control socket is a pipe to whoever started it: lines of
+words in both directions, and end of file means that the starter is gone, so everything is ended.
 
-To the guard: the specification, then `{"do": "stop"}`, `{"do": "kill"}`, `{"do": "signal",
-"signal": N}`. From it: `started` (pid), `failed` (stage, errno), `exited` (status, as a shell
-counts it: 128 + signal), `done` (the pids that could not be ended; normally none).
+To the guard: the length of the specification as a line, the specification (marshal: both ends are
+the same interpreter), then `stop`, `kill`, `signal N`, `yield_no_more`. From it: `started PID`,
+`failed STAGE ERRNO`, `exited STATUS` (as a shell counts it: 128 + signal), `done PID…` (those that
+could not be ended; normally none).
 """
 
-import contextlib
+from __future__ import annotations
+
 import ctypes
 import errno
 import fcntl
-import json
+import marshal
 import os
 import select
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from _collections_abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from typing import Any, NoReturn
+else:
+    import _signal as signal
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -33,22 +42,26 @@ _FIRST_PASSED_FD = 3
 _FD_OUT_OF_THE_WAY = 100
 _READ_BYTES = 65536
 _UNKILLABLE_AFTER_S = 10.0
+_WEIGH_AGAIN_MS = 50
 
 
-class ProcessEntry(NamedTuple):
+class ProcessEntry:
     """One line of the process table. `started` is in clock ticks since boot (proc(5), field 22)."""
 
-    pid: int
-    state: str
-    parent: int
-    session: int
-    started: int
+    __slots__ = ("parent", "pid", "session", "started", "state")
+
+    def __init__(self, pid: int, state: str, parent: int, session: int, started: int) -> None:
+        self.pid = pid
+        self.state = state
+        self.parent = parent
+        self.session = session
+        self.started = started
 
 
 def read_process(pid: int) -> ProcessEntry | None:
     """The process with this id, or None when there is none (any more)."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib would double the start-up time
+        with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
@@ -57,7 +70,7 @@ def read_process(pid: int) -> ProcessEntry | None:
 
 def list_processes() -> Iterator[ProcessEntry]:
     """Every process that this process can see."""
-    for name in os.listdir("/proc"):  # noqa: PTH208
+    for name in os.listdir("/proc"):
         if name.isdigit():
             entry = read_process(int(name))
             if entry is not None:
@@ -80,7 +93,7 @@ def list_descendants(ancestor: int) -> list[ProcessEntry]:
 
 def send_signal(entry: ProcessEntry, number: int) -> None:
     """Signal exactly this process; nothing happens when its id belongs to another by now."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
         pidfd = os.pidfd_open(entry.pid)
         try:
             now = read_process(entry.pid)
@@ -88,6 +101,8 @@ def send_signal(entry: ProcessEntry, number: int) -> None:
                 signal.pidfd_send_signal(pidfd, number)
         finally:
             os.close(pidfd)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def set_child_subreaper() -> None:
@@ -128,13 +143,13 @@ class _Log:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(self._path, flags, 0o600)
         if os.fstat(self._fd).st_size >= self._limit_bytes:
-            os.replace(self._path, self._path + ".1")  # noqa: PTH105
+            os.replace(self._path, self._path + ".1")
             self._close()
             self._turn_page_if_full()
 
     def _is_current(self) -> bool:
         try:
-            return os.stat(self._path).st_ino == os.fstat(self._fd).st_ino  # noqa: PTH116
+            return os.stat(self._path).st_ino == os.fstat(self._fd).st_ino
         except FileNotFoundError:
             return False
 
@@ -154,6 +169,7 @@ class _Guard:
         self._main = 0
         self._exited = False
         self._kill_at: float | None = None
+        self._weight_due: int | None = None
         self._output = -1
         self._log = _Log(spec["log"], spec["log_limit_bytes"]) if spec["log"] else None
         self._poll = select.poll()
@@ -171,7 +187,7 @@ class _Guard:
             self._turn()
         left = self._end_descendants()
         self._copy_output(everything=True)
-        self._tell(event="done", left=left)
+        self._tell("done", *left)
 
     def _start(self) -> bool:
         written = -1
@@ -193,14 +209,32 @@ class _Guard:
         if failure:
             os.waitpid(pid, 0)
             stage, _, number = failure.partition(" ")
-            self._tell(event="failed", stage=stage, errno=int(number))
+            self._tell("failed", stage, number)
             return False
         self._main = pid
-        self._tell(event="started", pid=pid)
+        self._tell("started", pid)
+        if self._spec["yields_by"]:
+            self._weigh(self._spec["yields_by"])
         return True
 
+    def _weigh(self, yields_by: int) -> None:
+        """Set how much the session of the process steps back for other sessions (sched(7)).
+
+        Where sessions are weighed as autogroups, nice(2) counts within each of them only. Unlike
+        a nice value, this can be taken back without a privilege; but the kernel takes one change
+        in 100 ms from all of its users together, so it is tried until it is taken.
+        """
+        self._weight_due = None
+        try:
+            with open(f"/proc/{self._main}/autogroup", "w") as file:
+                file.write(str(yields_by))
+        except BlockingIOError:
+            self._weight_due = yields_by
+        except OSError:
+            pass  # no autogroups here, or the process is gone
+
     def _turn(self) -> None:
-        wait_ms = None
+        wait_ms = None if self._weight_due is None else _WEIGH_AGAIN_MS
         if self._kill_at is not None:
             wait_ms = max(0, int((self._kill_at - time.monotonic()) * 1000) + 1)
         for fd, _ in self._poll.poll(wait_ms):
@@ -210,6 +244,8 @@ class _Guard:
                 self._copy_output()
             else:
                 self._read_signals()
+        if self._weight_due is not None:
+            self._weigh(self._weight_due)
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._end_descendants()
 
@@ -227,18 +263,22 @@ class _Guard:
     def _obey_lines(self) -> None:
         while b"\n" in self._unread:
             line, _, self._unread = self._unread.partition(b"\n")
-            request = json.loads(line)
-            if request["do"] == "stop":
+            verb, *numbers = line.decode().split()
+            if verb == "stop":
                 self._stop()
-            elif request["do"] == "kill":
+            elif verb == "kill":
                 self._kill_at = time.monotonic()
-            elif request["do"] == "signal" and not self._exited:
-                os.kill(self._main, request["signal"])
+            elif verb == "signal" and not self._exited:
+                os.kill(self._main, int(numbers[0]))
+            elif verb == "yield_no_more":
+                self._weigh(0)
 
     def _read_signals(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             if set(os.read(self._signals, 512)) - {signal.SIGCHLD}:
                 self._stop()
+        except BlockingIOError:
+            pass
         self._reap()
 
     def _stop(self) -> None:
@@ -254,15 +294,17 @@ class _Guard:
             os.kill(self._main, number)
 
     def _reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
-            while True:
+        while True:
+            try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                if pid == self._main:
-                    code = os.waitstatus_to_exitcode(status)
-                    self._exited = True
-                    self._tell(event="exited", status=code if code >= 0 else 128 - code)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._main:
+                code = os.waitstatus_to_exitcode(status)
+                self._exited = True
+                self._tell("exited", code if code >= 0 else 128 - code)
 
     def _end_descendants(self) -> list[int]:
         """Kill until nobody is left: stop all of them first, so that no one forks on meanwhile."""
@@ -295,9 +337,11 @@ class _Guard:
             if not everything:
                 return
 
-    def _tell(self, **event: Any) -> None:
-        with contextlib.suppress(OSError):
-            os.write(self._control, json.dumps(event).encode() + b"\n")
+    def _tell(self, *words: object) -> None:
+        try:
+            os.write(self._control, " ".join(map(str, words)).encode() + b"\n")
+        except OSError:
+            pass  # the starter is gone, which its end of file tells
 
 
 def _become_command(spec: dict[str, Any], output: int, failed: int, guard_pid: int) -> NoReturn:
@@ -311,11 +355,14 @@ def _become_command(spec: dict[str, Any], output: int, failed: int, guard_pid: i
         if os.getppid() != guard_pid:
             os._exit(127)
         os.umask(0o022)
-        # A starter of before an upgrade says nothing; a hardened unit forbids it, and weighs its
+        # Only root could take a nice value back. A hardened unit forbids it, and weighs its
         # children itself.
-        with contextlib.suppress(PermissionError):
-            os.nice(spec.get("yields_by", 0))
-        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        if not spec["yields_at_first"]:
+            try:
+                os.nice(spec["yields_by"])
+            except PermissionError:
+                pass
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         env = dict(spec["env"])
         if output >= 0:
@@ -363,18 +410,17 @@ def _open_signal_pipe() -> int:
 
 def main() -> None:
     """Read the specification from the control socket and guard the process it describes."""
-    control = int(sys.argv[1])
+    control = int(sys.argv[2])
     os.set_inheritable(control, False)
     set_child_subreaper()
     received = b""
-    while b"\n" not in received:
+    length = -1
+    while length < 0 or len(received) < length:
         chunk = os.read(control, _READ_BYTES)
         if not chunk:
             return
         received += chunk
-    line, _, unread = received.partition(b"\n")
-    _Guard(control, unread, json.loads(line)).run()
-
-
-if __name__ == "__main__":
-    main()
+        if length < 0 and b"\n" in received:
+            line, _, received = received.partition(b"\n")
+            length = int(line)
+    _Guard(control, received[length:], marshal.loads(received[:length])).run()  # noqa: S302

@@ -5,7 +5,7 @@ no inherited descriptors, and a way to end all of it, whatever it forked.
 """
 
 import contextlib
-import json
+import marshal
 import os
 import selectors
 import socket
@@ -22,7 +22,11 @@ from ouroboros.adapters import guard
 from ouroboros.adapters.leftovers import MARKER, end_processes, read_marker
 from ouroboros.domain.errors import Failed
 
-_GUARD = Path(guard.__file__)
+# Imported and not run as a script, which Python would compile anew each time.
+_RUN_GUARD = (
+    "import sys; sys.path.append(sys.argv[1].rpartition('/')[0]); import guard; guard.main()"
+)
+_GUARD = (sys.executable, "-I", "-S", "-X", "utf8", "-c", _RUN_GUARD, guard.__file__)
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -33,7 +37,8 @@ class GuardedSpec:
     `fds` are sockets for the process, passed by the protocol of sd_listen_fds(3). With `log_path`
     the guard writes stdout and stderr there, in two generations of `log_limit_bytes`. `stop_all`
     says whether the stop signal goes to every descendant or to the process alone; after
-    `grace_s` seconds all of them are killed.
+    `grace_s` seconds all of them are killed. `yields_by` is how much it steps back for others, in
+    steps of nice(2): for good, or `yields_at_first`, until `yield_no_more`.
     """
 
     argv: tuple[str, ...]
@@ -46,17 +51,19 @@ class GuardedSpec:
     stop_all: bool = True
     grace_s: float = 5.0
     yields_by: int = 0
+    yields_at_first: bool = False
     marker: str | None = None
     """The value of `PREVIEW_INSTANCE` for the process; None adds nothing to its environment."""
 
     def document(self) -> bytes:
-        """The specification as the guard reads it."""
-        env = dict(self.env)
+        """The specification as the guard reads it: its length as a line, and then itself."""
+        # marshal knows exactly the built-in types, and no text of a kind of its own.
+        env = {str(key): str(value) for key, value in self.env.items()}
         if self.marker is not None:
             env[MARKER] = self.marker
-        return json.dumps(
+        document = marshal.dumps(
             {
-                "argv": self.argv,
+                "argv": tuple(map(str, self.argv)),
                 "cwd": str(self.cwd),
                 "env": env,
                 "fds": self.fds,
@@ -66,8 +73,10 @@ class GuardedSpec:
                 "stop_all": self.stop_all,
                 "grace_s": self.grace_s,
                 "yields_by": self.yields_by,
+                "yields_at_first": self.yields_at_first,
             }
-        ).encode()
+        )
+        return b"%d\n" % len(document) + document
 
 
 @dataclass(slots=True)
@@ -102,15 +111,19 @@ class GuardedProcess:
 
     def stop(self) -> None:
         """Ask for the end of everything: the stop signal, then SIGKILL after the grace time."""
-        self._tell({"do": "stop"})
+        self._tell("stop")
 
     def kill(self) -> None:
         """End everything at once."""
-        self._tell({"do": "kill"})
+        self._tell("kill")
+
+    def yield_no_more(self) -> None:
+        """Let it count as much as others from now on; see `GuardedSpec`."""
+        self._tell("yield_no_more")
 
     def signal(self, number: int) -> None:
         """Send a signal to the process itself."""
-        self._tell({"do": "signal", "signal": int(number)})
+        self._tell(f"signal {int(number)}")
 
     def read_events(self) -> None:
         """Take in what the guard has said; never blocks."""
@@ -127,7 +140,7 @@ class GuardedProcess:
             self._unread += chunk
             while b"\n" in self._unread:
                 line, _, self._unread = self._unread.partition(b"\n")
-                self._take(json.loads(line))
+                self._take(line.decode().split())
 
     def wait(self, time_limit_s: float) -> bool:
         """Wait until nothing of the process is left; False when the limit came first."""
@@ -143,20 +156,20 @@ class GuardedProcess:
                 self.read_events()
         return True
 
-    def _take(self, event: dict[str, object]) -> None:
-        match event:
-            case {"event": "started", "pid": int(pid)}:
-                self.pid = pid
-            case {"event": "failed", "stage": str(stage), "errno": int(number)}:
-                self.failure = (stage, number)
+    def _take(self, words: list[str]) -> None:
+        match words:
+            case ["started", pid]:
+                self.pid = int(pid)
+            case ["failed", stage, number]:
+                self.failure = (stage, int(number))
                 self._said_done = True
-            case {"event": "exited", "status": int(status)}:
-                self.exit_status = status
-            case {"event": "done", "left": [*left]}:
-                self.left = tuple(pid for pid in left if isinstance(pid, int))
+            case ["exited", status]:
+                self.exit_status = int(status)
+            case ["done", *left]:
+                self.left = tuple(map(int, left))
                 self._said_done = True
             case _:
-                raise AssertionError(f"the guard said {event!r}")
+                raise AssertionError(f"the guard said {words!r}")
 
     def _settle(self) -> None:
         """Note that the guard is gone; if it was killed, do its work."""
@@ -174,9 +187,9 @@ class GuardedProcess:
 
         end_processes(is_ours)
 
-    def _tell(self, request: dict[str, object]) -> None:
+    def _tell(self, request: str) -> None:
         with contextlib.suppress(OSError):
-            self._control.sendall(json.dumps(request).encode() + b"\n")
+            self._control.sendall(request.encode() + b"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +213,7 @@ def start_guarded(
     ours, theirs = socket.socketpair()
     try:
         popen = subprocess.Popen(
-            (sys.executable, "-I", "-S", "-X", "utf8", _GUARD, str(theirs.fileno()), spec.argv[0]),
+            (*_GUARD, str(theirs.fileno()), spec.argv[0]),
             stdin=stdin,
             stdout=output,
             stderr=output,
@@ -219,7 +232,7 @@ def start_guarded(
         theirs.close()
     # A guard that died already shows at the first `read_events`.
     with contextlib.suppress(OSError):
-        ours.sendall(spec.document() + b"\n")
+        ours.sendall(spec.document())
     ours.setblocking(False)
     return GuardedProcess(spec, popen.pid, popen, ours)
 
