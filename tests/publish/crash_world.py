@@ -224,7 +224,7 @@ class CrashWorld:
         assert (status.publish_id, status.candidate_port) == (publish_id, None)
         # Besides the slot's own there is the private one on which the backend was a candidate.
         assert len(self.ports() - {self.slot.web_port, self.slot.api_port}) <= 1, self.ports()
-        self.at.collector.collect()
+        self.at.collector.collect_releases()
         kept = {path.name for path in self.at.layout.releases(self.slot).iterdir()}
         assert publish_id in kept
         assert len(kept) <= self.at.settings.keep_releases + 1, kept

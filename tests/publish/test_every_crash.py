@@ -21,6 +21,10 @@ class Scenario:
     is_rollback: bool
     is_undone: bool
 
+    def __str__(self) -> str:
+        what = "rollback" if self.is_rollback else "publish"
+        return f"{what}-undone" if self.is_undone else what
+
     @property
     def arm(self) -> dict[str, str]:
         return ERROR if self.is_undone else {}
@@ -61,6 +65,7 @@ def passed(world: CrashWorld, tmp_path_factory) -> dict[Scenario, list[str]]:
 def trace(world: CrashWorld, tmp_path_factory, scenario: Scenario, *points: str) -> list[str]:
     """What the last worker passes after others were killed at these points."""
     notes = tmp_path_factory.mktemp("trace") / "passed"
+    notes.touch()  # who finds that all is done passes nothing
     publish_id = scenario.queue(world)
     lives = [{**scenario.arm, point: "kill"} for point in points]
     world.run_to_the_end(publish_id, *lives, last=scenario.arm, trace=notes)
@@ -90,19 +95,19 @@ def test_a_worker_killed_there_is_followed_by_one_that_ends_it_well(world, passe
 
 @pytest.mark.soak
 @pytest.mark.timeout(3 * 3600)
-def test_so_is_one_whose_follower_is_killed_too(world, passed, tmp_path_factory):
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_so_is_one_whose_follower_is_killed_too(world, passed, tmp_path_factory, scenario):
     """N² of N²: each crash point with each crash point of the recovery from it.
 
     What is passed going well and being undone alike is a first crash once.
     """
     tried = 0
-    for scenario in SCENARIOS:
-        well = Scenario(scenario.is_rollback, is_undone=False)
-        for first in passed[scenario]:
-            if scenario.is_undone and first in passed[well]:
-                continue
-            for second in trace(world, tmp_path_factory, scenario, first):
-                assert crash(world, scenario, first, second) == 2, (scenario, first, second)
-                tried += 1
-                print(f"{tried}: {scenario}: {first}, then {second}", flush=True)
-    assert tried > len(failpoints())
+    well = passed[Scenario(scenario.is_rollback, is_undone=False)] if scenario.is_undone else []
+    for first in passed[scenario]:
+        if first in well:
+            continue
+        for second in trace(world, tmp_path_factory, scenario, first):
+            assert crash(world, scenario, first, second) == 2, (first, second)
+            tried += 1
+            print(f"{tried}: {scenario}: {first}, then {second}", flush=True)
+    assert tried > len(passed[scenario]) - len(well)
