@@ -127,7 +127,9 @@ def running_cluster(
     directory = Path(tempfile.mkdtemp(prefix="obt", dir="/tmp"))
     directory.chmod(0o755)
     try:
-        values = {"OUROBOROS_STATE_DIR": str(directory / "s"), **(environ or {})}
+        # A checkout is what a host is installed from: no test writes into it.
+        own = {"OUROBOROS_STATE_DIR": "s", "OUROBOROS_SNAPSHOTS_DIR": "snapshots"}
+        values = {key: str(directory / name) for key, name in own.items()} | dict(environ or {})
         for passed in ("OUROBOROS_PG_BIN",):
             if passed in os.environ:
                 values.setdefault(passed, os.environ[passed])

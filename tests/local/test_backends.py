@@ -204,6 +204,22 @@ def test_a_promoted_candidate_is_the_only_one_that_answers(bench: Bench) -> None
     until(lambda: not alive(live.pid))
 
 
+def test_a_candidate_steps_back_for_others_until_it_serves(bench: Bench) -> None:
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel knows no autogroups (CONFIG_SCHED_AUTOGROUP)")
+
+    def weighs(pid: int, steps: int) -> bool:
+        return Path(f"/proc/{pid}/autogroup").read_text().split()[-1] == str(steps)
+
+    bench.start()
+    bench.runtime.prepare(bench.slot, bench.spec("p2", fence=2))
+    until(lambda: bench.status().candidate_state == "running")
+    pid = bench.get("/health", bench.status().candidate_port)[2]["pid"]
+    until(lambda: weighs(pid, 5))
+    assert bench.runtime.promote(bench.slot, "p2", 2).pid == pid
+    until(lambda: weighs(pid, 0))
+
+
 def test_a_promotion_does_not_wait_for_what_the_one_before_still_answers(bench: Bench) -> None:
     """And a stop waits for it: nothing of the slot may be left."""
     live = bench.start()
