@@ -50,6 +50,18 @@ def test_a_released_lease_cannot_be_released_again(control_plane):
     assert refused.value.code == "lease_lost"
 
 
+def test_a_lease_is_not_ended_under_the_fence_of_an_earlier_one(control_plane):
+    earlier = control_plane.take("a").lease
+    control_plane.leases.release(earlier.slot, "a")
+    lease = control_plane.take("a").lease
+    assert lease.slot == earlier.slot
+    with pytest.raises(Refused) as refused:
+        control_plane.leases.release(lease.slot, "a", fence=earlier.fence)
+    assert refused.value.code == "lease_lost"
+    assert control_plane.reader.holder(lease.slot) == ("a", lease.fence)
+    control_plane.leases.release(lease.slot, "a", fence=lease.fence)
+
+
 def test_a_run_that_waits_again_cannot_release_what_it_held_before(control_plane):
     lease = control_plane.take("a").lease
     control_plane.leases.release(lease.slot, "a")

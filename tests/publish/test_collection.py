@@ -14,6 +14,7 @@ from tests.publish.conftest import make_bench
 
 from ouroboros.adapters.build_caches import measure, remove_aside, set_aside_if_over
 from ouroboros.client import Client
+from ouroboros.services.publish.collect import remove_or_tell
 
 MIB = 1 << 20
 
@@ -121,3 +122,13 @@ def test_a_cache_is_measured_on_disk_and_followed_nowhere(tmp_path):
     remove_aside(aside)
     assert sorted(path.name for path in cache.iterdir()) == ["uv"]
     assert (outside / "not ours").stat().st_size == 4 * MIB
+
+
+def test_what_cannot_be_removed_is_told_and_keeps_nothing_else(tmp_path, capfd):
+    kept = tmp_path / "file"
+    kept.write_text("no directory")
+    (tmp_path / "release").mkdir()
+    assert not remove_or_tell(kept / "release")
+    assert remove_or_tell(tmp_path / "release")
+    assert remove_or_tell(tmp_path / "release"), "another collection removed it"
+    assert "not removed" in capfd.readouterr().out

@@ -159,6 +159,32 @@ def test_a_frozen_worker_that_wakes_after_its_lease_changes_nothing(bench, failp
         give_the_lease_back(instance, bench.slot_id, bench.run_id)
 
 
+def test_a_publish_whose_claim_was_never_answered_is_done_all_the_same(bench):
+    """PostgreSQL went away after it had committed the claim: recorded as running, with nobody."""
+    instance = bench.instance
+    bench.repository.commit("work", {"marker": "claimed"})
+    status = instance.ouroboros("status").document["services"]
+    worker = descendants(next(s["pid"] for s in status if s["name"] == "worker"))
+    for pid in worker:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        queued = instance.ouroboros(
+            "publish", "--run-id", bench.run_id, "--repo", str(bench.repository.path),
+            "--ref", "work", "--detach",
+        )  # fmt: skip
+        publish_id = queued.document["publish_id"]
+        control(
+            instance,
+            "UPDATE publishes SET state = 'running', started_at = clock_timestamp() "
+            "WHERE publish_id = %(publish_id)s AND state = 'queued'",
+            publish_id=publish_id,
+        )
+    finally:
+        for pid in worker:
+            os.kill(pid, signal.SIGCONT)
+    assert wait_for_end(bench, publish_id)["state"] == "ready"
+
+
 def test_two_workers_on_one_host_are_one_too_many(limited_instance):
     second = subprocess.run(
         [str(HOME / ".venv/bin/python"), "-m", "ouroboros.entrypoints.worker"],

@@ -124,10 +124,16 @@ class Backends:
             self.runtime.start(slot, spec)
         return self._ready(slot)
 
-    def stop(self, slot: Slot) -> dict[str, Any]:
-        """Stop everything of the slot's backend; no error when it is stopped."""
-        status = self.runtime.status(slot)
-        return self._described(slot, self.runtime.stop(slot, status.fence))
+    def stop(self, slot: Slot, run_id: str | None = None) -> dict[str, Any]:
+        """Stop everything of the slot's backend; no error when it is stopped.
+
+        With a run only under the lease it has now (`lease_lost`, `stale_fence`).
+        """
+        if run_id is None:
+            fence = self.runtime.status(slot).fence
+        else:
+            fence = self.slots.require_holder(slot, run_id)
+        return self._described(slot, self.runtime.stop(slot, fence))
 
     def status(self, slot: Slot) -> dict[str, Any]:
         """What runs behind the slot's API port."""

@@ -112,16 +112,19 @@ class SlotReader:
             return db.execute(_RESETS, values).fetchall()
 
     @contextmanager
-    def exclusive_work(self, slot: Slot) -> Iterator[None]:
+    def exclusive_work(self, slot: Slot, run_id: str | None = None) -> Iterator[None]:
         """Let one process at a time empty, reset or migrate a slot; raises `slot_busy` after 60 s.
 
-        A session lock of PostgreSQL: a process that dies gives it back by dying. Whoever waits
-        holds no connection meanwhile, so many may wait.
+        With a run only if it holds the slot when its turn has come (`lease_lost`). A session lock
+        of PostgreSQL: a process that dies gives it back by dying. Whoever waits holds no
+        connection meanwhile, so many may wait.
         """
         deadline = time.monotonic() + _WORK_WAIT_S
         while True:
             with self._try_work(slot) as mine:
                 if mine:
+                    if run_id is not None:
+                        self.require_holder(slot, run_id)
                     yield
                     return
             if time.monotonic() > deadline:
@@ -132,6 +135,18 @@ class SlotReader:
                     {"slot_id": slot.id},
                 )
             time.sleep(_WORK_POLL_S)
+
+    def require_holder(self, slot: Slot, run_id: str) -> int:
+        """The fence under which the run holds the slot; raises `lease_lost`."""
+        holder = self.holder(slot)
+        if holder is None or holder[0] != run_id:
+            raise Refused(
+                "lease_lost",
+                f"run {run_id} lost {slot.id} before its turn came",
+                "allocate again",
+                {"slot_id": slot.id, "run_id": run_id},
+            )
+        return holder[1]
 
     @contextmanager
     def _try_work(self, slot: Slot) -> Iterator[bool]:

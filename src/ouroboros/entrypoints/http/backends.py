@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 
 from ouroboros.entrypoints.http.asked import Asked
-from ouroboros.entrypoints.http.dependencies import At, PathSlot
+from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot
 
 router = APIRouter(prefix="/api/slots/{slot}", tags=["backends"])
 
@@ -30,7 +30,9 @@ def health(at: At, slot: PathSlot) -> dict[str, Any]:
 
 
 @router.post("/backend/{verb}")
-def act(at: At, slot: PathSlot, verb: Literal["start", "restart", "stop"]) -> dict[str, Any]:
+def act(
+    at: At, slot: PathSlot, verb: Literal["start", "restart", "stop"], bound_run: BoundRun
+) -> dict[str, Any]:
     """Start, restart or stop it; repeating one is no error."""
     match verb:
         case "start":
@@ -38,13 +40,13 @@ def act(at: At, slot: PathSlot, verb: Literal["start", "restart", "stop"]) -> di
         case "restart":
             described = at.backends.restart(slot)
         case "stop":
-            described = at.backends.stop(slot)
+            described = at.backends.stop(slot, bound_run)
     return {"ok": True, **described}
 
 
 @router.post("/migrate")
-def migrate(at: At, slot: PathSlot, asked: MigrateRequest) -> dict[str, Any]:
+def migrate(at: At, slot: PathSlot, asked: MigrateRequest, bound_run: BoundRun) -> dict[str, Any]:
     """Run the live release's migrations on the slot's database, or on a throw-away clone."""
     if asked.rehearse:
         return {"ok": True, "rehearsal": True, **at.migrator.rehearse(slot)}
-    return {"ok": True, **at.migrator.migrate(slot, dry_run=asked.dry_run)}
+    return {"ok": True, **at.migrator.migrate(slot, dry_run=asked.dry_run, run_id=bound_run)}

@@ -9,7 +9,7 @@ from ouroboros.domain.identifiers import parse_run_id
 from ouroboros.domain.reset import EMPTY, Source, choose_source
 from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.http.asked import Asked
-from ouroboros.entrypoints.http.dependencies import At, PathSlot
+from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot
 
 router = APIRouter(prefix="/api/slots/{slot}/database", tags=["databases"])
 
@@ -27,20 +27,21 @@ class ResetRequest(Asked):
 
 
 @router.post("/reset")
-def reset(at: At, slot: PathSlot, asked: ResetRequest) -> dict[str, Any]:
+def reset(at: At, slot: PathSlot, asked: ResetRequest, bound_run: BoundRun) -> dict[str, Any]:
     """Bring the slot's database to a known state; a run may only reset the slot it holds.
 
-    Without a run it is an operator's reset, which needs no lease.
+    Without a run it is an operator's reset, which needs no lease. Whoever is bound to a run acts
+    for it, named or not.
     """
     source = (
         EMPTY
         if asked.strategy == "empty"
         else choose_source(asked.strategy, asked.seed_version, asked.snapshot_version)
     )
-    run_id = parse_run_id(asked.run_id) if asked.run_id is not None else None
+    run_id = parse_run_id(asked.run_id) if asked.run_id is not None else bound_run
     if asked.dry_run:
         return _plan(at, slot, source, run_id, _refusal(slot, run_id, at.slots.holder(slot)))
-    with at.slots.exclusive_work(slot):
+    with at.slots.exclusive_work(slot, bound_run):
         holder = at.slots.holder(slot)
         refusal = _refusal(slot, run_id, holder)
         if refusal is not None:

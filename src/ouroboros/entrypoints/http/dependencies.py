@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ouroboros.bootstrap import Installation
+from ouroboros.domain.access import Principal
 from ouroboros.domain.slot import Slot
 
 
@@ -21,5 +22,14 @@ def slot_of(slot: str, at: At) -> Slot:
     """The slot named in the path, by id or alias; raises `invalid_slot`."""
     return at.settings.pool.parse(slot)
 
+
+def bound_run_of(request: Request) -> str | None:
+    """The run that whoever asks is bound to by its token; None for those who may do it for any."""
+    principal: Principal = request.state.principal
+    return principal.run_id
+
+
+BoundRun = Annotated[str | None, Depends(bound_run_of)]
+"""Work that waits for its turn is done for this run, if it holds the slot then."""
 
 PathSlot = Annotated[Slot, Depends(slot_of)]

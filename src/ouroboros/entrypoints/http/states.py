@@ -10,7 +10,7 @@ from ouroboros.domain.errors import Denied, Refused
 from ouroboros.domain.reset import choose_source
 from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.browsers import is_socket
-from ouroboros.entrypoints.http.dependencies import At, PathSlot
+from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot
 
 router = APIRouter(prefix="/api", tags=["databases"])
 
@@ -73,9 +73,11 @@ def delete_snapshot(at: At, name: str) -> dict[str, Any]:
 
 
 @router.post("/slots/{slot}/database/snapshot")
-def take_snapshot(at: At, slot: PathSlot, asked: SnapshotRequest) -> dict[str, Any]:
+def take_snapshot(
+    at: At, slot: PathSlot, asked: SnapshotRequest, bound_run: BoundRun
+) -> dict[str, Any]:
     """Keep the present state of a slot's database under a name."""
-    with at.slots.exclusive_work(slot):
+    with at.slots.exclusive_work(slot, bound_run):
         taken = at.databases.snapshot(slot, asked.name, archive=asked.archive)
     return {"ok": True, **taken}
 

@@ -55,7 +55,11 @@ class Collector:
             kept = self.releases.kept(slot, self.settings.keep_releases) if found else set()
             served = self.web_roots.live_release(slot)
             for release in found:
-                if release.name not in kept and release.resolve() != served and _remove(release):
+                if (
+                    release.name not in kept
+                    and release.resolve() != served
+                    and remove_or_tell(release)
+                ):
                     removed.append(release.name)
         return removed
 
@@ -77,7 +81,7 @@ class Collector:
         # Forgotten first: what is recorded as there is there.
         self.releases.forget_artifacts(names)
         for directory in removed:
-            _remove(directory)
+            remove_or_tell(directory)
         return names
 
     def _artifacts(self) -> Iterator[tuple[float, int, Path]]:
@@ -107,8 +111,8 @@ class Collector:
         return freed
 
 
-def _remove(tree: Path) -> bool:
-    """Remove a tree; what cannot be removed is told, and must not keep the others."""
+def remove_or_tell(tree: Path) -> bool:
+    """Remove a tree; returns whether it is gone. One that stays must not keep the others."""
     try:
         remove_tree(tree)
     except FileNotFoundError:

@@ -5,7 +5,6 @@ of the branch runs.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,12 +101,11 @@ class Migrator:
     slots: SlotReader
     runner: CommandRunner
 
-    def migrate(
-        self, slot: Slot, *, dry_run: bool, on_output: Callable[[bytes], None] | None = None
-    ) -> dict[str, Any]:
+    def migrate(self, slot: Slot, *, dry_run: bool, run_id: str | None = None) -> dict[str, Any]:
         """Run them, or only check target and command (`dry_run`).
 
-        Raises `nothing_published`, `no_migrations`, `migration_failed`, `slot_busy`.
+        With a run only while it holds the slot (`lease_lost`). Raises `nothing_published`,
+        `no_migrations`, `migration_failed`, `slot_busy`.
         """
         command = self._command(slot)
         answer: dict[str, Any] = {
@@ -119,9 +117,9 @@ class Migrator:
         if dry_run:
             steps = [f"run {command.shown()} in {command.cwd} against {slot.database.name}"]
             return {**answer, "steps": steps}
-        with self.slots.exclusive_work(slot):
+        with self.slots.exclusive_work(slot, run_id):
             command = self._command(slot)
-            finished = self.runner.run(command, on_output)
+            finished = self.runner.run(command)
             self._require_success(slot, command, finished)
             self._note(slot)
         return {
