@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.box.applications import FILES
+from tests.box.applications import FILES, PORT_FILES
 from tests.box.host import HOME, Host
 from tests.box.machine import wait_until
 
@@ -87,6 +87,77 @@ def test_a_build_that_fills_the_disk_is_ended_before_it_is_full(previews):
     assert done["failure"]["error"] == "disk_full", done["failure"]
     assert previews.get(2, "/api/who")[0] == previews.get(1, "/api/who")[0] == 200
     assert previews.unhealthy() == ""
+
+
+SLEEP_ONCE = """
+import pathlib, time
+slept = pathlib.Path.home() / "slept"
+if not slept.exists():
+    slept.write_text("")
+    time.sleep(600)
+""" + FILES["build.py"]
+
+
+def test_a_steward_killed_in_a_build_leaves_nothing_running_and_the_slot_usable(previews):
+    machine = previews.machine
+    repository = previews.repository("killed-steward", {**FILES, "build.py": SLEEP_ONCE})
+    queued = previews.ouroboros(
+        "publish", "--run-id", "run-2", "--repo", repository, "--ref", "main", "--detach"
+    )
+    wait_until(lambda: "build.py" in processes_of(previews, "ouroboros-preview2"), 60)
+    machine.run("systemctl", "kill", "--signal=KILL", "ouroboros-steward.service")
+    wait_until(lambda: "build.py" not in processes_of(previews, "ouroboros-preview2"), 60)
+
+    def ended() -> dict:
+        listed = previews.ouroboros("publishes", "--run-id", "run-2")["publishes"]
+        found = next(each for each in listed if each["publish_id"] == queued["publish_id"])
+        return found if found["state"] not in ("queued", "running") else {}
+
+    wait_until(ended, 60)
+    assert ended()["state"] == "failed", ended()
+    left = machine.run("systemctl", "list-units", "--all", "--no-legend", "ouroboros-command-*")
+    assert left.stdout == ""
+    assert "ouroboros-command" not in machine.run("ls", "/srv/oroboros/steward").stdout
+    again = previews.publish(2, {**FILES, "build.py": SLEEP_ONCE}, "killed-steward")
+    assert again["status"] == 0, again
+    assert previews.get(2, "/api/who")[0] == 200
+
+
+def test_a_backend_that_cannot_be_stopped_with_its_lease_is_stopped_later(previews):
+    machine = previews.machine
+    reached, away = "/srv/oroboros/run/supervisor.sock", "/srv/oroboros/run/supervisor.away"
+    unit = "ouroboros-backend@preview3.service"
+    machine.run("mv", reached, away)
+    try:
+        previews.release(3)
+        assert machine.properties(unit, "ActiveState")["ActiveState"] == "active"
+    finally:
+        machine.run("mv", away, reached)
+    wait_until(lambda: machine.properties(unit, "ActiveState")["ActiveState"] == "inactive", 60)
+    assert previews.publish(3, PORT_FILES)["status"] == 0
+
+
+def test_a_cache_of_a_slots_tools_that_outgrew_its_limit_is_emptied(previews):
+    machine = previews.machine
+    cache = "/srv/oroboros/cache/preview-1/npm"
+    before = machine.run("stat", "-c", "%U %a", cache).stdout
+    machine.run("runuser", "-u", "ouroboros-preview1", "--", "sh", "-c",
+                f"head -c 3000000 /dev/urandom > {cache}/package")  # fmt: skip
+    slots = previews.ouroboros("slots")["slots"]
+    fence = next(each["fence"] for each in slots if each["slot_id"] == "preview-1")
+    asked = {"do": "backend.trim", "slot": "preview-1", "fence": fence, "limit_bytes": 1 << 20}
+    code = f"""
+import json, socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("/srv/oroboros/run/supervisor.sock")
+s.sendall(json.dumps({asked!r}).encode() + b"\\n")
+print(s.makefile().readline())
+"""
+    done = machine.run("runuser", "-u", "ouroboros", "--", "/usr/bin/python3", "-c", code)
+    assert json.loads(done.stdout)["freed_bytes"] > 2_900_000, done.stdout
+    assert machine.run("ls", "-A", cache).stdout == ""
+    assert machine.run("stat", "-c", "%U %a", cache).stdout == before
+    wait_until(lambda: ".gone-" not in machine.run("ls", "-A", f"{cache}/..").stdout, 20)
 
 
 def test_a_stop_ends_also_a_daemon_that_ignores_sigterm(previews):

@@ -3,19 +3,22 @@
 A client sends one JSON line with the descriptor that output goes to, and keeps the connection
 open: when it closes it, or is killed, the unit is ended with everything in its cgroup. While the
 command runs the release's worktree belongs to the slot's user; afterwards nothing of the slot
-runs there, and it is the control plane's again.
+runs there, and it is the control plane's again. What a steward leaves that is killed, its
+successor ends and takes back before it serves.
 """
 
 import contextlib
-import itertools
 import json
 import os
 import pwd
+import secrets
 import selectors
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +41,9 @@ from ouroboros.settings import Settings
 _LAUNCHER = Path(__file__).resolve().parents[2] / "adapters" / "launchers" / "unit.py"
 _PATIENCE_S = 10.0
 _LOOK_EVERY_S = 0.5
+_PAUSE_S = 0.1
 _FREE_BYTES = 1 << 30
-_numbers = itertools.count(1)
+_UNITS = "ouroboros-command-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +67,23 @@ class CommandSocket:
         self._settings = settings
         self._layout = Layout(settings.state_dir)
         self._directory = directory
+        self._worktrees: set[Path] = set()
+        self._let_go = threading.Condition()
 
     def open(self) -> None:
-        """Serve from now on, until the process ends."""
+        """End what an earlier steward left, and serve from now on, until the process ends."""
+        self._end_orphans()
         threading.Thread(target=self._accept, name="commands", daemon=True).start()
 
     def _accept(self) -> None:
         self._listener.setblocking(True)
         while True:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:  # out of descriptors, or the client went at once
+                sys.stderr.write(f"commands: {error}\n")
+                time.sleep(_PAUSE_S)
+                continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -91,11 +103,42 @@ class CommandSocket:
                 answer = write_error(BadInput("host_error", str(error)))
             connection.sendall(json.dumps(answer).encode() + b"\n")
 
+    def _end_orphans(self) -> None:
+        with contextlib.suppress(PreviewError):  # there are none
+            systemctl.act("stop", f"{_UNITS}*.service")
+        for environment in self._directory.glob(f"{_UNITS}*.env"):
+            environment.unlink(missing_ok=True)
+        for slot in self._settings.pool:
+            releases, uid = self._layout.releases(slot), pwd.getpwnam(slot.os_user).pw_uid
+            for source in releases.glob("*/src"):
+                if source.lstat().st_uid == uid:
+                    self._take_back(slot, source)
+
+    def _take_back(self, slot: Slot, source: Path) -> None:
+        """Make a worktree the control plane's again."""
+        releases, user = self._layout.releases(slot), pwd.getpwnam(slot.os_user)
+        ours = pwd.getpwnam(SERVICE_USER).pw_uid
+        below = str(source.relative_to(releases))
+        hand_over(releases, below, ours, user.pw_gid, private=True)
+
+    @contextlib.contextmanager
+    def _alone_in(self, worktree: Path) -> Iterator[None]:
+        """Let one command at a time have a worktree: whose it is changes with it."""
+        with self._let_go:
+            self._let_go.wait_for(lambda: worktree not in self._worktrees)
+            self._worktrees.add(worktree)
+        try:
+            yield
+        finally:
+            with self._let_go:
+                self._worktrees.discard(worktree)
+                self._let_go.notify_all()
+
     def _run(self, asked: Asked, output: int, client: socket.socket) -> dict[str, Any]:
         slot = asked.slot
         releases, source = self._layout.releases(slot), f"{asked.publish_id}/src"
-        user, ours = pwd.getpwnam(slot.os_user), pwd.getpwnam(SERVICE_USER)
-        unit = f"ouroboros-command-{slot.alias}-{next(_numbers)}.service"
+        user = pwd.getpwnam(slot.os_user)
+        unit = f"{_UNITS}{slot.alias}-{secrets.token_hex(6)}.service"
         environment = self._directory / f"{unit}.env"
         settings = self._settings
         properties = build_properties(
@@ -106,20 +149,20 @@ class CommandSocket:
             limits=BuildLimits(time_limit_s=asked.time_limit_s),
             egress=settings.build_egress if asked.network else NO_EGRESS,
         )
-        told = launch_environment(asked.argv, asked.cwd, "none", asked.env)
-        write_private(environment, environment_file(told))
-        try:
-            hand_over(releases, source, user.pw_uid, user.pw_gid, private=False)
-            systemctl.forget_failure(unit)
-            argv = ("/usr/bin/python3", "-IS", str(_LAUNCHER))
-            _require_room(self._layout.state_dir)
-            process = systemctl.start_transient(unit, properties, argv, output)
-            _wait(process, client, unit, self._layout.state_dir)
-            state = systemctl.show(unit)
-            systemctl.forget_failure(unit)
-        finally:
-            environment.unlink(missing_ok=True)
-            hand_over(releases, source, ours.pw_uid, user.pw_gid, private=True)
+        told = environment_file(launch_environment(asked.argv, asked.cwd, "none", asked.env))
+        with self._alone_in(releases / source):
+            write_private(environment, told)
+            try:
+                hand_over(releases, source, user.pw_uid, user.pw_gid, private=False)
+                argv = ("/usr/bin/python3", "-IS", str(_LAUNCHER))
+                _require_room(self._layout.state_dir)
+                process = systemctl.start_transient(unit, properties, argv, output)
+                _wait(process, client, unit, self._layout.state_dir)
+                state = systemctl.show(unit)
+                systemctl.forget_failure(unit)
+            finally:
+                environment.unlink(missing_ok=True)
+                self._take_back(slot, releases / source)
         return {"exit_status": _exit_status(process, state), "result": state.get("Result", "")}
 
 

@@ -9,6 +9,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+
 from ouroboros.adapters.control.leases import Ended, LeaseStore
 from ouroboros.adapters.control.publishes import PublishStore
 from ouroboros.adapters.web_roots import WebRoots
@@ -18,6 +20,7 @@ from ouroboros.domain.slot import Slot
 from ouroboros.ports import BackendRuntime
 
 _CANCEL_LIMIT_S = 60.0
+_log = structlog.get_logger("leasing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,21 @@ class Keeper:
         return expired
 
     def empty(self, ended: Ended, state: str) -> None:
-        """Stop what an ended lease left running, unless the slot has a new holder."""
+        """Stop what an ended lease left running, unless the slot has a new holder.
+
+        A backend that cannot be stopped now keeps its page, by which `reap` knows to come back.
+        """
         with suppress(Refused):
+            try:
+                self.backends.stop(ended.slot, ended.fence)
+            except Refused:
+                raise
+            except PreviewError as error:
+                _log.warning("backend not stopped", slot=ended.slot.id, error=str(error))
+                return
             with self.publishes.unless_leased_again(ended.slot, ended.fence):
                 self.web_roots.clear(ended.slot, ended.fence)
                 self.web_roots.tell(ended.slot, ended.fence, state, run_id=ended.run_id)
-            with suppress(PreviewError):
-                self.backends.stop(ended.slot, ended.fence)
 
     def _end_publishes(self, slot: Slot, run_id: str) -> None:
         deadline = time.monotonic() + _CANCEL_LIMIT_S

@@ -6,6 +6,7 @@ because the processes may have died with the worker. A failed step leaves the pr
 served before: what was done is undone in reverse order.
 """
 
+import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -43,8 +44,10 @@ _PASSING = (
     "slot_busy",
     "supervisor_unreachable",
     "supervisor_timed_out",
+    "disk_full",
 )
 """What keeps something from being undone now, and will pass."""
+_PASSING_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _UNDO_LIMIT_S = 900.0
 
 
@@ -196,8 +199,8 @@ def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> Pu
     """Undo what this publish did, in reverse, and record how it ended.
 
     Every step that was ever begun is undone, also one of a worker that was killed. What will pass
-    (an outage) is raised, so that the undoing is tried again, for a quarter of an hour; what
-    cannot be undone for another reason is told with the failure (`not_undone`).
+    (an outage, a full disk) is raised, so that the undoing is tried again, for a quarter of an
+    hour; what cannot be undone for another reason is told with the failure (`not_undone`).
     """
     state, step = PublishState(ending["state"]), StepName(ending["step"])
     begun = {row["step"] for row in work.store.steps(work.publish.publish_id)}
@@ -230,9 +233,13 @@ def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> Pu
 
 
 def _will_pass(trouble: Exception, ending: Mapping[str, Any]) -> bool:
-    if not isinstance(trouble, PreviewError) or trouble.code not in _PASSING:
-        return False
-    return trouble.code in _OF_THE_CONTROL_PLANE or time.time() - ending["at"] < _UNDO_LIMIT_S
+    if isinstance(trouble, PreviewError):
+        if trouble.code in _OF_THE_CONTROL_PLANE:
+            return True
+        passes = trouble.code in _PASSING
+    else:
+        passes = isinstance(trouble, OSError) and trouble.errno in _PASSING_ERRNO
+    return passes and time.time() - ending["at"] < _UNDO_LIMIT_S
 
 
 def _note(work: Work, text: str) -> None:
