@@ -53,7 +53,8 @@ def test_a_worker_frozen_there_past_its_lease_changes_nothing(world, point):
     assert told.startswith("stopped "), told
     try:
         world.let_expire()
-        entered = enter_next(world)
+        next_run = f"next-{next(_runs)}"
+        entered = enter(world, next_run)
     finally:
         ended = world.workers.order(**{"continue": int(told.split()[1])})
     assert ended == "ended 0"
@@ -61,14 +62,14 @@ def test_a_worker_frozen_there_past_its_lease_changes_nothing(world, point):
     assert found["state"] == "cancelled", found["error"]
     if not entered:
         world.at.keeper.reap()
-        assert enter_next(world), "the frozen worker still stands in the way"
+        assert enter(world, next_run), "the frozen worker still stands in the way"
     world.require_untouched()
 
 
-def enter_next(world: CrashWorld) -> bool:
-    """Whether the next run was given the slot; not while a frozen process holds it."""
+def enter(world: CrashWorld, run_id: str) -> bool:
+    """Whether the run could enter the slot; not while a frozen process holds it."""
     try:
-        world.enter(f"next-{next(_runs)}")
+        world.enter(run_id)
     except PreviewError as error:
         # The last: the frozen worker was just making a standby of this slot.
         assert error.code in ("slot_busy", "web_root_busy", "slot_databases_busy"), error

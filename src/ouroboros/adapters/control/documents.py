@@ -1,5 +1,6 @@
 """Documents for jsonb columns: whatever branch code said, in a form that PostgreSQL can hold."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 
 def jsonb(document: Mapping[str, Any]) -> Jsonb:
-    """A jsonb value; NUL and lone surrogates, which jsonb refuses, are shown as escapes."""
+    """A jsonb value; what jsonb refuses (NUL, lone surrogates, NaN) is shown as text."""
     return Jsonb(_plain(document))
 
 
@@ -17,6 +18,8 @@ def _plain(value: object) -> object:
             return {str(_plain(str(key))): _plain(item) for key, item in value.items()}
         case list() | tuple():
             return [_plain(item) for item in value]
+        case float() if not math.isfinite(value):
+            return str(value)
         case None | bool() | int() | float():
             return value
         case _:

@@ -28,7 +28,7 @@ def refuse_foreign_pages(request: Request) -> None:
         return
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    foreign = origin is not None and _host_of(origin) != request.headers.get("host")
     if site not in ("same-origin", "none") or foreign:
         raise Denied("foreign_origin", "another site's page may not do this")
     if request.method != "POST" or not takes(request, "POST"):
@@ -37,6 +37,13 @@ def refuse_foreign_pages(request: Request) -> None:
     form = media_type == _FORM and not request.url.path.startswith("/api/")
     if media_type != _JSON and not form:
         raise BadInput("json_required", "send Content-Type: application/json")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # a bracket without its other half
+        return None
 
 
 def require_form_token(request: Request, session: str) -> None:

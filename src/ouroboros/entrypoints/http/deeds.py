@@ -4,8 +4,9 @@ Looking is no action, and a heartbeat is none either: it comes every minute from
 """
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl
 
 import structlog
 from anyio.to_thread import run_sync
@@ -16,7 +17,8 @@ from ouroboros.adapters.control.audit import Deed
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.access import Principal
 from ouroboros.domain.errors import PreviewError
-from ouroboros.entrypoints.http.bodies import read_body, replay
+from ouroboros.domain.identifiers import parse_run_id
+from ouroboros.entrypoints.http.bodies import document_of, form_of, read_body, replay
 from ouroboros.entrypoints.http.browsers import SAFE
 from ouroboros.entrypoints.http.problems import answer_error
 
@@ -56,7 +58,7 @@ class Deeds:
             await answer_error(request, error)(scope, receive, send)
             return
         deed = Deed(_named(who), f"{scope['method']} {scope['path']}")
-        deed.request = _asked(body)
+        deed.request = _asked(request, body)
         await run_sync(self._name_target, deed, scope["path"])
         held: list[Message] = []
 
@@ -78,20 +80,19 @@ class Deeds:
     def _name_target(self, deed: Deed, path: str) -> None:
         """Find the slot that the request is about, and its state before."""
         asked, parts = deed.request, path.split("/")
+        deed.run_id = _run_in(asked)
+        if parts[:3] == ["", "api", "publishes"] and len(parts) > 4:
+            deed.publish_id = parts[3]
+        elif parts[1] == "actions" and asked.get("publish"):
+            deed.publish_id = str(asked["publish"])
+        of_path = parts[3] if parts[:3] == ["", "api", "slots"] and len(parts) > 3 else ""
+        named = of_path or asked.get("slot")
+        known = {name: slot for slot in self._at.settings.pool for name in (slot.id, slot.alias)}
         try:
-            if parts[:3] == ["", "api", "publishes"] and len(parts) > 4:
-                deed.publish_id = parts[3]
-            elif asked.get("publish"):
-                deed.publish_id = str(asked["publish"])
-            if deed.publish_id is not None:
-                deed.slot_id = self._at.publishes.get(deed.publish_id)["slot_id"]
-            deed.run_id = asked.get("run_id") or None
-            of_path = parts[3] if parts[:3] == ["", "api", "slots"] and len(parts) > 3 else ""
-            named = asked.get("slot") or of_path
-            known = {slot.id: slot for slot in self._at.settings.pool}
-            known |= {slot.alias: slot for slot in self._at.settings.pool}
             if named in known:
                 deed.slot_id = known[named].id
+            elif deed.publish_id is not None:
+                deed.slot_id = self._at.publishes.get(deed.publish_id)["slot_id"]
             deed.before = self._state_of(deed)
         except PreviewError as error:
             _log.warning("audit target not found", error=error.code)
@@ -123,17 +124,24 @@ def _is_recorded(scope: Scope) -> bool:
     return scope["method"] not in SAFE and not str(scope["path"]).endswith(_NOT_RECORDED)
 
 
-def _asked(body: bytes) -> dict[str, Any]:
-    """What was asked for, short and without secrets."""
-    try:
-        found = json.loads(body or b"{}")
-    except ValueError:
-        found = dict(parse_qsl(body.decode("utf-8", "replace")))
-    if not isinstance(found, dict):
-        return {}
+def _asked(request: Request, body: bytes) -> dict[str, Any]:
+    """What was asked for, as the route reads it, short and without secrets."""
+    found: Mapping[str, Any] = {}
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        with suppress(PreviewError):
+            found = form_of(body)
+    else:
+        found = document_of(body)
     return {
         str(key)[:80]: "***" if key in _SECRETS else _short(value) for key, value in found.items()
     }
+
+
+def _run_in(asked: Mapping[str, Any]) -> str | None:
+    """The run that is named, if it can be one."""
+    with suppress(PreviewError):
+        return parse_run_id(str(asked.get("run_id", "")))
+    return None
 
 
 def _short(value: object) -> object:

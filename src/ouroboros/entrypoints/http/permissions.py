@@ -11,6 +11,7 @@ from fastapi import Request
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.access import Principal, Rule, Scope, require, require_own
 from ouroboros.domain.errors import PreviewError
+from ouroboros.entrypoints.http.bodies import document_of
 
 _NONE, _READ, _RUN, _OPERATE = Scope.NONE, Scope.READ, Scope.RUN, Scope.OPERATE
 UNLISTED = Rule(_OPERATE)
@@ -138,7 +139,7 @@ async def _run_of(request: Request, rule: Rule) -> str | None:
     at: Installation = request.app.state.installation
     match rule.run:
         case "body":
-            return _text(await _document(request), "run_id")
+            return _text(document_of(await request.body()), "run_id")
         case "query":
             return request.query_params.get("run_id")
         case "path":
@@ -151,14 +152,6 @@ async def _run_of(request: Request, rule: Rule) -> str | None:
             return await run_sync(_run_of_publishes, at, named)
         case _:
             return None
-
-
-async def _document(request: Request) -> dict[str, Any]:
-    try:
-        found = await request.json()
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _text(document: dict[str, Any], key: str) -> str | None:

@@ -9,7 +9,6 @@ import html
 import json
 import time
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
 
 from anyio.to_thread import run_sync
 from fastapi import Request
@@ -30,7 +29,7 @@ from ouroboros.domain.preview_pass import (
     make_pass,
 )
 from ouroboros.domain.slot import Slot
-from ouroboros.entrypoints.http.bodies import read_body
+from ouroboros.entrypoints.http.bodies import form_of, read_body
 from ouroboros.settings import Settings
 
 _HEADERS = {
@@ -87,9 +86,9 @@ class PreviewGate:
 
 
 async def _sign_in(request: Request, slot: Slot, password: str) -> Response:
-    form = parse_qs((await read_body(request)).decode("ascii", "replace"), max_num_fields=10)
-    target = local_target(form.get("to", ["/"])[0])
-    if not is_same(form.get("password", [""])[0].strip(), password):
+    form = form_of(await read_body(request))
+    target = local_target(form.get("to", "/"))
+    if not is_same(form.get("password", "").strip(), password):
         return _page(_WRONG, target)
     answer = RedirectResponse(target, 303, headers=_HEADERS)
     answer.set_cookie(

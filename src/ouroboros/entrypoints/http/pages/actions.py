@@ -15,12 +15,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.access import Principal, Rule, require
 from ouroboros.domain.errors import Denied, NotFound, PreviewError
+from ouroboros.entrypoints.http.bodies import form_of
 from ouroboros.entrypoints.http.browsers import cookie_name, form_token
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.entrypoints.http.pages.action import Action, Subject
 from ouroboros.entrypoints.http.pages.action_list import ACTIONS
 from ouroboros.entrypoints.http.pages.rendering import show
-from ouroboros.entrypoints.http.pages.sign_in import read_form
 
 router = APIRouter()
 
@@ -39,7 +39,7 @@ async def act(request: Request, at: At, action: str) -> Response:
     chosen = _chosen(action)
     principal: Principal = request.state.principal
     require(principal, Rule(chosen.scope))
-    form = await read_form(request)
+    form = form_of(await request.body())
     _require_form_token(request, form)
     subject = await run_sync(_subject, at, form)
     try:

@@ -4,14 +4,14 @@ The link is used by the button and not by opening it: a GET changes nothing, and
 at links beforehand would use it up.
 """
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from ouroboros.adapters.control.tokens import Made
 from ouroboros.domain.access import Kind, Principal
-from ouroboros.domain.errors import BadInput
+from ouroboros.entrypoints.http.bodies import form_of
 from ouroboros.entrypoints.http.browsers import cookie_name, is_https
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.entrypoints.http.pages.rendering import show
@@ -41,7 +41,7 @@ def ask(request: Request, at: At, link: str = "") -> Response:
 @router.post("/sign-in")
 async def enter(request: Request, at: At) -> Response:
     """Exchange the link or the token for a session."""
-    form = await read_form(request)
+    form = form_of(await request.body())
     made = at.tokens.sign_in(form.get("secret", "").strip())
     answer = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
     keep_session(request, answer, made)
@@ -71,12 +71,3 @@ def leave(request: Request, at: At) -> Response:
     answer = RedirectResponse("/", 303)
     answer.delete_cookie(cookie_name(request), path="/", secure=is_https(request), httponly=True)
     return answer
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form, the first of each name; raises `invalid_request` when it is none."""
-    try:
-        found = parse_qs((await request.body()).decode("ascii"), max_num_fields=50)
-    except ValueError as error:
-        raise BadInput("invalid_request", "this is not a form") from error
-    return {name: values[0] for name, values in found.items()}
