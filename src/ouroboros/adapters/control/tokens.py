@@ -20,14 +20,17 @@ _KINDS = {"token": Kind.TOKEN, "session": Kind.SESSION}
 _LONGEST = 120
 
 _ADD = """
-    INSERT INTO tokens (token_id, kind, digest, name, scope, run_id, created_by, expires_at)
-    VALUES (%(token_id)s, %(kind)s, %(digest)s, %(name)s, %(scope)s, %(run_id)s, %(created_by)s,
-        clock_timestamp() + make_interval(secs => %(ttl_s)s))
+    INSERT INTO tokens (token_id, kind, digest, name, scope, run_id, parent_id, created_by,
+        expires_at)
+    VALUES (%(token_id)s, %(kind)s, %(digest)s, %(name)s, %(scope)s, %(run_id)s, %(parent_id)s,
+        %(created_by)s, clock_timestamp() + make_interval(secs => %(ttl_s)s))
     RETURNING token_id, kind, name, scope, run_id, created_at, created_by, expires_at
 """
 _FIND = """
-    SELECT * FROM tokens WHERE token_id = %(token_id)s AND kind = ANY(%(kinds)s)
-        AND ended_at IS NULL AND expires_at > clock_timestamp()
+    SELECT t.* FROM tokens t LEFT JOIN tokens p ON p.token_id = t.parent_id
+    WHERE t.token_id = %(token_id)s AND t.kind = ANY(%(kinds)s)
+        AND t.ended_at IS NULL AND t.expires_at > clock_timestamp()
+        AND (t.parent_id IS NULL OR p.ended_at IS NULL AND p.expires_at > clock_timestamp())
 """
 _TOUCH = """
     UPDATE tokens SET last_used_at = clock_timestamp() WHERE token_id = %(token_id)s
@@ -84,9 +87,19 @@ class TokenStore:
             "link", name, Scope.OPERATE, run_id=None, ttl_s=ttl_s, created_by=created_by
         )
 
-    def create_session(self, name: str, scope: Scope, ttl_s: int, created_by: str) -> Made:
-        """Make a browser's session."""
-        return self._add("session", name, scope, run_id=None, ttl_s=ttl_s, created_by=created_by)
+    def create_session(
+        self, name: str, scope: Scope, ttl_s: int, created_by: str, parent_id: str | None = None
+    ) -> Made:
+        """Make a browser's session; one made with a token, its parent, ends with that."""
+        return self._add(
+            "session",
+            name,
+            scope,
+            run_id=None,
+            ttl_s=ttl_s,
+            created_by=created_by,
+            parent_id=parent_id,
+        )
 
     def create_session_once(
         self, once: str, name: str, scope: Scope, ttl_s: int, created_by: str
@@ -125,6 +138,12 @@ class TokenStore:
         scope = parse_scope(row["scope"]) or Scope.NONE
         return Principal(_KINDS[kind], row["name"], scope, row["run_id"], token_id)
 
+    def is_valid(self, token_id: str) -> bool:
+        """Whether a token or session has neither ended nor expired, and its parent has not."""
+        with control(self._pool) as db:
+            values = {"token_id": token_id, "kinds": list(_KINDS)}
+            return db.execute(_FIND, values).fetchone() is not None
+
     def list(self) -> list[dict[str, Any]]:
         """Every token, newest first, also those that ended; never a secret."""
         with control(self._pool) as db:
@@ -156,6 +175,7 @@ class TokenStore:
         run_id: str | None,
         ttl_s: int,
         created_by: str,
+        parent_id: str | None = None,
     ) -> Made:
         token_id = base64.b32encode(secrets.token_bytes(5)).decode().lower()
         text = f"{_PREFIXES[kind]}_{token_id}_{secrets.token_urlsafe(32)}"
@@ -166,6 +186,7 @@ class TokenStore:
             "name": name,
             "scope": scope.word,
             "run_id": run_id,
+            "parent_id": parent_id,
             "created_by": created_by,
             "ttl_s": ttl_s,
         }

@@ -18,7 +18,7 @@ from ouroboros.entrypoints.surface.supervision import Supervisor
 from ouroboros.settings import Settings, read_settings
 
 _ALIVE_EVERY_S = 5.0
-_THREADS = 100  # a run that waits for a slot holds one
+_THREADS = 100
 
 
 def main() -> int:

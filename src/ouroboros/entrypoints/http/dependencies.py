@@ -1,12 +1,17 @@
 """What every route is handed."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.access import Principal
 from ouroboros.domain.slot import Slot
+
+T = TypeVar("T")
 
 
 def installation_of(request: Request) -> Installation:
@@ -21,6 +26,12 @@ At = Annotated[Installation, Depends(installation_of)]
 def slot_of(slot: str, at: At) -> Slot:
     """The slot named in the path, by id or alias; raises `invalid_slot`."""
     return at.settings.pool.parse(slot)
+
+
+async def waiting(request: Request, act: Callable[[], T]) -> T:
+    """Do what may wait for long in a thread of its own kind, so that what is quick has one, too."""
+    limiter: CapacityLimiter = request.app.state.waiting
+    return await run_sync(act, limiter=limiter)
 
 
 def bound_run_of(request: Request) -> str | None:

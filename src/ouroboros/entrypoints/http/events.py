@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from ouroboros.adapters.control.events import EventFilter
 from ouroboros.domain.identifiers import parse_run_id
+from ouroboros.entrypoints.http.admission import Admission
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.entrypoints.http.news import News
 
@@ -54,9 +55,10 @@ async def stream(
 ) -> StreamingResponse:
     """Server-sent events: `event` (a row, with its id), `publish` and `slots` (look again).
 
-    With `Last-Event-ID` it begins with what was missed. It ends only with the connection.
+    With `Last-Event-ID` it begins with what was missed. It ends with the connection, soon after the
+    token or session it was opened with, and when its reader is too slow.
     """
     news: News = request.app.state.news
-    frames: AsyncIterator[bytes] = news.follow(wanted, last_event_id)
+    frames: AsyncIterator[bytes] = news.follow(wanted, last_event_id, Admission(request))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(frames, media_type="text/event-stream", headers=headers)

@@ -6,6 +6,7 @@ branches, so without a session it may only look.
 """
 
 import os
+from collections import Counter
 
 from anyio.to_thread import run_sync
 from fastapi import Request
@@ -28,6 +29,8 @@ from ouroboros.entrypoints.http.rates import Rates
 
 SIGNED = "/api/webhooks/"
 """Routes that know whoever asks by a signature over the body, and by nothing else."""
+_MOST_OPEN = 32
+"""Requests that one run may have in progress at once."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
 
 
@@ -41,6 +44,7 @@ class Gate:
         self._local = local
         self._failures = Rates(per_s=0.2, burst=20)
         self._requests = Rates(per_s=50, burst=200)
+        self._open: Counter[str | None] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with `request.state.principal`, or answer it here."""
@@ -58,7 +62,11 @@ class Gate:
         except PreviewError as error:
             await answer_error(request, error)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        self._open[principal.run_id] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._open[principal.run_id] -= 1
 
     async def _identify(self, request: Request) -> Principal:
         bearer = request.headers.get("authorization", "")
@@ -92,6 +100,13 @@ class Gate:
         who = principal.secret_id or _peer(request)
         if not self._requests.take(who):
             raise TooMany("too_many_requests", f"more than 50 requests a second from {who}")
+        if principal.run_id is not None and self._open[principal.run_id] >= _MOST_OPEN:
+            # Each may wait a minute for its turn, in a thread that others need.
+            raise TooMany(
+                "too_many_requests",
+                f"{_MOST_OPEN} requests of run {principal.run_id} wait already",
+                "wait for their answers",
+            )
 
 
 def _is_own_user(request: Request) -> bool:
@@ -105,4 +120,6 @@ def _is_own_user(request: Request) -> bool:
 
 
 def _peer(request: Request) -> str:
-    return request.client.host if request.client else "socket"
+    """The address that a request comes from: the router in front says it last (RFC 7239, 5.2)."""
+    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    return forwarded[:45] or (request.client.host if request.client else "socket")

@@ -18,6 +18,7 @@ from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.adapters.control.notices import Notice, Notices
 from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
 from ouroboros.domain.errors import PreviewError
+from ouroboros.entrypoints.http.admission import Admission
 
 CHANNELS = (EVENTS_CHANNEL, PUBLISHES_CHANNEL, SLOTS_CHANNEL)
 _MOST_WAITING = 1000
@@ -58,26 +59,36 @@ class News:
         self._ended = True
         self._hand_out(None)
 
-    async def follow(self, wanted: EventFilter, after: int | None) -> AsyncIterator[bytes]:
+    async def follow(
+        self, wanted: EventFilter, after: int | None, admission: Admission
+    ) -> AsyncIterator[bytes]:
         """The frames for one reader: what it missed since the event `after`, then what happens.
 
-        An event that was committed late may come again after a break: readers tell by its id.
+        It ends with the reader's admission, and when the reader is `_MOST_WAITING` behind. An
+        event that was committed late may come again after a break: readers tell by its id.
         """
         arrived: asyncio.Queue[Item | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
         def deliver(item: Item | None) -> None:
-            loop.call_soon_threadsafe(arrived.put_nowait, item)
+            loop.call_soon_threadsafe(keep, item)
+
+        def keep(item: Item | None) -> None:
+            if arrived.qsize() < _MOST_WAITING:
+                arrived.put_nowait(item)
 
         with self._lock:
             self._streams.add(deliver)
         try:
             yield b"retry: 1000\n\n"
-            if after is not None:
+            while after is not None:
                 missed = await run_sync(self._events.since, wanted, after, _MISSED_LIMIT)
                 for row in missed:
                     yield _event(row).frame()
-            while not self._ended and arrived.qsize() < _MOST_WAITING:
+                after = missed[-1]["id"] if len(missed) == _MISSED_LIMIT else None
+            while arrived.qsize() < _MOST_WAITING and await admission.holds():
+                if self._ended:
+                    return
                 item = await _next(arrived)
                 if item is None:
                     if not self._ended:

@@ -13,6 +13,7 @@ from ouroboros.adapters.control.listener import ChangeListener
 from ouroboros.domain.errors import BadInput, NotFound, PreviewError
 from ouroboros.domain.publish import StepName
 from ouroboros.domain.terminal_text import without_colours
+from ouroboros.entrypoints.http.admission import Admission
 from ouroboros.entrypoints.http.dependencies import At
 from ouroboros.services.publish.made_of import read_made_of
 
@@ -58,10 +59,8 @@ async def read_output(
     if follow is not None and follow != "false":
         after = max(offset, _parse_event_id(last_event_id))
         await run_sync(read, after)  # what is wrong is told before the stream begins
-        changes: ChangeListener = request.app.state.publish_changes
-        closing: asyncio.Event = request.app.state.closing
         return StreamingResponse(
-            _events(read, changes, closing, publish_id, after),
+            _events(request, read, publish_id, after),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -76,14 +75,15 @@ async def read_output(
     }
 
 
-async def _events(
-    read: Read, changes: ChangeListener, closing: asyncio.Event, publish_id: str, after: int
-) -> AsyncIterator[str]:
-    """The stream; it ends with the publish, with this process, or when the reader goes."""
+async def _events(request: Request, read: Read, publish_id: str, after: int) -> AsyncIterator[str]:
+    """The stream; it ends with the publish, this process, the reader or its admission."""
+    changes: ChangeListener = request.app.state.publish_changes
+    closing: asyncio.Event = request.app.state.closing
+    admission = Admission(request)
     loop, changed = asyncio.get_running_loop(), asyncio.Event()
     yield "retry: 1000\n\n"
     with changes.calling(publish_id, lambda: loop.call_soon_threadsafe(changed.set)):
-        while not closing.is_set():
+        while not closing.is_set() and await admission.holds():
             changed.clear()
             try:
                 state, rows = await run_sync(read, after)

@@ -2,8 +2,10 @@
 
 import threading
 import time
+from functools import partial
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 
 from ouroboros.adapters.control.listener import ChangeListener
@@ -13,7 +15,7 @@ from ouroboros.domain.errors import Refused
 from ouroboros.domain.identifiers import parse_directory, parse_ref, parse_run_id
 from ouroboros.domain.publish import PublishState
 from ouroboros.entrypoints.http.asked import Asked
-from ouroboros.entrypoints.http.dependencies import At
+from ouroboros.entrypoints.http.dependencies import At, waiting
 from ouroboros.plans.git import parse_repository
 
 router = APIRouter(prefix="/api/publishes", tags=["publishes"])
@@ -58,7 +60,7 @@ def list_publishes(
 
 
 @router.get("/{publish_id}")
-def get_publish(
+async def get_publish(
     request: Request,
     at: At,
     publish_id: str,
@@ -66,6 +68,12 @@ def get_publish(
     seen: str = "",
 ) -> dict[str, Any]:
     """One publish with its steps; with `wait_s` the answer waits until it differs from `seen`."""
+    if wait_s == 0:
+        return {"ok": True, **await run_sync(describe_publish, at, publish_id)}
+    return await waiting(request, partial(_wait, request, at, publish_id, wait_s, seen))
+
+
+def _wait(request: Request, at: At, publish_id: str, wait_s: float, seen: str) -> dict[str, Any]:
     deadline = time.monotonic() + wait_s
     changes: ChangeListener = request.app.state.publish_changes
     changed = threading.Event()

@@ -1,4 +1,4 @@
-"""How often somebody may ask: a token bucket for each, kept in memory and forgotten when full."""
+"""How often somebody may ask: a token bucket for each, kept in memory."""
 
 import threading
 import time
@@ -8,7 +8,10 @@ _MOST_KEPT = 10_000
 
 
 class Rates:
-    """One bucket for each key: `burst` at once, `per_s` in the long run."""
+    """One bucket for each key: `burst` at once, `per_s` in the long run.
+
+    When there are too many keys, the one that was used longest ago is forgotten.
+    """
 
     def __init__(
         self, per_s: float, burst: float, clock: Callable[[], float] = time.monotonic
@@ -33,6 +36,7 @@ class Rates:
         return min(self._burst, left + (self._clock() - at) * self._per_s)
 
     def _keep(self, key: str, left: float) -> None:
-        if key not in self._left and len(self._left) >= _MOST_KEPT:
-            self._left.clear()
+        self._left.pop(key, None)
+        if len(self._left) >= _MOST_KEPT:
+            del self._left[next(iter(self._left))]
         self._left[key] = (left, self._clock())

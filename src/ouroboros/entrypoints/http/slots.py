@@ -1,5 +1,6 @@
 """Slots: the list, the contract, and leasing."""
 
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -8,7 +9,7 @@ from pydantic import Field
 from ouroboros.domain.identifiers import branch_of, parse_ref, parse_run_id
 from ouroboros.domain.reset import choose_source
 from ouroboros.entrypoints.http.asked import Asked
-from ouroboros.entrypoints.http.dependencies import At, PathSlot
+from ouroboros.entrypoints.http.dependencies import At, PathSlot, waiting
 
 router = APIRouter(prefix="/api", tags=["slots"])
 
@@ -79,8 +80,12 @@ def list_resets(
 
 
 @router.post("/slots/acquire")
-def acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
+async def acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
     """Lease a slot and reset its database; 202 `waiting_for_slot` when none is free."""
+    return await waiting(request, partial(_acquire, at, asked, request))
+
+
+def _acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
     run_id = parse_run_id(asked.run_id)
     source = choose_source(asked.strategy, asked.seed_version, asked.snapshot_version)
     if asked.dry_run:

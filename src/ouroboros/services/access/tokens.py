@@ -61,4 +61,6 @@ class Tokens:
         found = self.store.find(secret, Kind.TOKEN)
         if found is None or found.run_id is not None:
             raise Denied("token_unknown", "this is no token that signs a person in")
-        return self.store.create_session(found.name, found.scope, SESSION_TTL_S, "token")
+        return self.store.create_session(
+            found.name, found.scope, SESSION_TTL_S, "token", found.secret_id
+        )

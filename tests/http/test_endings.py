@@ -1,0 +1,106 @@
+"""What somebody opened ends with what they are known by, and waiting takes nothing from others."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.http.conftest import BROWSER
+from tests.http.test_events import Stream
+
+from ouroboros.entrypoints.http import admission, gate, news
+from ouroboros.entrypoints.http.rates import Rates
+
+
+def revoke(served, text: str) -> None:
+    with served.local() as api:
+        done = api.post(f"/api/tokens/{text.split('_')[1]}/revoke", json={})
+    assert done.status_code == 200, done.text
+
+
+@pytest.mark.parametrize("ends", ["revoked", "expired"])
+def test_a_session_ends_with_the_token_it_was_made_with(served, ends):
+    text = served.token("operate")
+    host = f"ouroboros.localhost:{served.port}"
+    with served.tcp(**BROWSER, Host=host, Origin=f"http://{host}") as browser:
+        made = browser.post("/sign-in", data={"secret": text})
+        cookie = {"Cookie": made.headers["set-cookie"].split(";")[0]}
+        assert browser.get("/access", headers=cookie).status_code == 200
+        if ends == "revoked":
+            revoke(served, text)
+        else:
+            served.sql(
+                "UPDATE tokens SET expires_at = clock_timestamp() WHERE token_id = %(id)s",
+                id=text.split("_")[1],
+            )
+        assert browser.get("/access", headers=cookie).status_code == 401
+
+
+def test_a_stream_ends_soon_after_its_token(served, monkeypatch):
+    monkeypatch.setattr(admission, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(news, "_BREATH_S", 0.1)
+    text = served.token("read")
+    with served.tcp(Authorization=f"Bearer {text}") as api:
+        stream = Stream(api)
+        assert not stream.ended.wait(1)
+        revoke(served, text)
+        assert stream.ended.wait(10)
+
+
+def test_a_reader_that_missed_more_than_a_page_gets_all_of_it(served, monkeypatch):
+    monkeypatch.setattr(news, "_MISSED_LIMIT", 2)
+    with served.tcp() as api:
+        newest = api.get("/api/events", params={"limit": 1}).json()["events"]
+        last = newest[0]["id"] if newest else 0
+        runs = [f"missed-{number}" for number in range(3)]
+        for run in runs:
+            served.lease(run)
+        stream = Stream(api, after=last)
+        for run in runs:
+            stream.wait(lambda f, run=run: run in f["data"] and "lease.granted" in f["data"])
+
+
+def test_a_hundred_waiting_answers_keep_nobody_from_a_quick_one(served):
+    served.lease("watched")
+    publish_id = served.at.publishes.queue("watched", "/tmp/nowhere", "main")
+    with served.local() as api:
+        seen = api.get(f"/api/publishes/{publish_id}").json()["version"]
+    begun = threading.Semaphore(0)
+
+    def wait() -> int:
+        with served.local() as api:
+            begun.release()
+            asked = {"wait_s": 5, "seen": seen}
+            return api.get(f"/api/publishes/{publish_id}", params=asked).status_code
+
+    with ThreadPoolExecutor(100) as readers:
+        waiting = [readers.submit(wait) for _ in range(100)]
+        for _ in waiting:
+            begun.acquire()
+        time.sleep(1)
+        with served.local() as api:
+            assert api.get("/api/slots").status_code == 200
+        assert not any(each.done() for each in waiting)
+        assert {each.result() for each in waiting} == {200}
+
+
+def test_one_run_cannot_take_every_thread(served, monkeypatch):
+    monkeypatch.setattr(gate, "_MOST_OPEN", 2)
+    served.lease("greedy")
+    publish_id = served.at.publishes.queue("greedy", "/tmp/nowhere", "main")
+    with served.bearer("run", "greedy") as api, ThreadPoolExecutor(2) as readers:
+        seen = api.get(f"/api/publishes/{publish_id}").json()["version"]
+        path, asked = f"/api/publishes/{publish_id}", {"wait_s": 3, "seen": seen}
+        waiting = [readers.submit(api.get, path, params=asked) for _ in range(2)]
+        time.sleep(1)
+        refused = api.get(path)
+        assert (refused.status_code, refused.json()["error"]) == (429, "too_many_requests")
+        assert [each.result().status_code for each in waiting] == [200, 200]
+        assert api.get(path).status_code == 200
+
+
+def test_too_many_askers_forget_the_one_of_longest_ago(monkeypatch):
+    monkeypatch.setattr("ouroboros.entrypoints.http.rates._MOST_KEPT", 2)
+    rates = Rates(per_s=0.001, burst=1, clock=lambda: 0.0)
+    assert [rates.take(key) for key in ("a", "b", "b", "c")] == [True, True, False, True]
+    assert not rates.take("b"), "b was used after a"
