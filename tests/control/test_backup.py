@@ -264,3 +264,18 @@ def test_a_backup_of_a_later_version_is_refused(world):
     with pytest.raises(Refused) as refused:
         world.restore()
     assert refused.value.code == "backup_too_new"
+
+
+def test_what_fails_after_the_database_was_replaced_says_so_and_can_be_done_again(world):
+    slot_id, fence = world.lease("kept")
+    (world.copy.settings.snapshots_dir / "s1.dump").write_bytes(b"a snapshot")
+    world.copy.backup(world.file)
+    world.copy.settings.snapshots_dir.joinpath("s1.dump").unlink()
+    world.copy.settings.snapshots_dir.rmdir()
+    world.copy.settings.snapshots_dir.write_text("in the way")
+    with pytest.raises(PreviewError) as failed:
+        world.restore()
+    assert failed.value.code == "restore_incomplete", failed.value
+    world.copy.settings.snapshots_dir.unlink()
+    assert world.restore()["files"] == ["snapshots/s1.dump"]
+    assert world.slot(slot_id)["fence"] > fence

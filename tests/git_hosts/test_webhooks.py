@@ -227,3 +227,19 @@ def test_what_a_webhook_did_is_in_the_audit_log_and_no_secret_is(hooked):
     assert deed["request"]["commit_sha"] == SHA
     kept = repr(hooked.served.sql("SELECT * FROM webhook_deliveries")) + repr(deeds)
     assert SECRET not in kept + repr(hooked.row(run_id))
+
+
+def test_one_that_is_opened_again_while_it_is_released_gets_its_preview_again(hooked):
+    run_id = hooked.deliver("github", "opened", SHA)["run_id"]
+    hooked.served.lease(run_id)
+    hooked.follow()
+    at = hooked.served.at
+    hooked.deliver("github", "closed", SHA)
+    slot = at.settings.pool.parse(at.runs.get(run_id)["slot_id"])
+    at.publishes.cancel_all(slot, run_id)
+    at.leases.release(slot, run_id)  # as the follower does, before it could note it
+    assert hooked.deliver("github", "reopened", SHA)["follows"] == "publish"
+    hooked.served.lease(run_id)
+    hooked.follow()
+    newest = at.publishes.list(run_id=run_id, limit=1)
+    assert (newest[0]["ref"], newest[0]["state"]) == (SHA, "queued")

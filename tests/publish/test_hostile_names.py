@@ -132,6 +132,18 @@ def test_each_is_refused_with_a_clear_error_or_kept_as_it_is(parse, code):
                 assert ".." not in name or parse is parse_version
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://me:token@example.com/a.git", "https://ghp_token@example.com/a", "ssh://a:b@c/d"],
+)
+def test_a_repository_with_a_secret_in_its_url_is_refused_without_showing_it(url):
+    with pytest.raises(BadInput) as refused:
+        git.parse_repository(url)
+    assert refused.value.code == "invalid_repository"
+    assert "token" not in refused.value.message.replace("password or token", "")
+    assert git.parse_repository("ssh://git@example.com/a.git")
+
+
 def test_git_takes_none_for_an_option_or_a_command_even_unchecked(place, origin, mirror, env):
     before = sorted(path for path in place.rglob("*") if mirror not in path.parents)
     for name in [*_ATTACKS, *NAMES[len(_ATTACKS) :: 5]]:

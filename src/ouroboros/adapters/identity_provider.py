@@ -30,6 +30,8 @@ _AGAIN_S = 30.0
 AT_A_TIME = 8
 """So many threads of the API wait for a provider at most."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+_USERINFO = "userinfo_endpoint"
+"""The one that a provider need not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class IdentityProvider:
         self, claims: dict[str, Any], token: dict[str, Any], redirect_uri: str
     ) -> dict[str, Any]:
         """The claims with those that the provider tells only when asked (Core, section 5.3)."""
-        endpoint = self._published().get("userinfo_endpoint")
+        endpoint = self._published().get(_USERINFO)
         if {"email", self._team.groups_claim} <= claims.keys() or not endpoint:
             return claims
         with self._client(redirect_uri, token) as client:
@@ -163,6 +165,8 @@ class IdentityProvider:
                     address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
                     found = self._json(client, address, withhold_token=True)
                 unsafe = [key for key in _ENDPOINTS if not is_safe_address(str(found.get(key)))]
+                if not is_safe_address(str(found.get(_USERINFO, issuer))):
+                    unsafe.append(_USERINFO)
                 if found.get("issuer") != issuer or unsafe:
                     raise self._unreachable(ValueError("it is not the issuer it is asked for"))
                 self._metadata, self._metadata_at_s = found, time.monotonic()

@@ -182,6 +182,15 @@ def _name(table: StrictTable) -> str:
     return text
 
 
+def holds_secret(url: str) -> bool:
+    """Whether a URL has a password or token in it: it would be seen in logs and on pages."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.password is not None or bool(parts.username and parts.scheme.startswith("http"))
+
+
 def _url(table: StrictTable, key: str, default: str, schemes: Sequence[str]) -> str:
     """A URL without a password or token in it: it is shown in logs and on pages."""
     text = table.text(key, default)
@@ -191,7 +200,7 @@ def _url(table: StrictTable, key: str, default: str, schemes: Sequence[str]) -> 
         parts = urlsplit("")
     if parts.scheme not in schemes or not text.isprintable() or " " in text:
         table.problem(key, f"is not a URL of {', '.join(schemes)}")
-    elif parts.password is not None or (parts.username and parts.scheme.startswith("http")):
+    elif holds_secret(text):
         table.problem(key, "holds a password or token, which would be seen in logs")
     return text
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ouroboros.domain.command import Command
 from ouroboros.domain.errors import BadInput
+from ouroboros.domain.git_host import holds_secret
 from ouroboros.domain.identifiers import is_commit_id
 
 _SAFE = (
@@ -23,8 +24,14 @@ _SCHEMES = ("https://", "http://", "ssh://", "git://", "file://")
 
 
 def parse_repository(text: str) -> str:
-    """A repository as an absolute path or URL (`invalid_repository`)."""
+    """A repository as an absolute path or URL without a secret (`invalid_repository`)."""
     fine = text.isprintable() and not text.startswith("-") and len(text) < 2000
+    if fine and holds_secret(text):
+        raise BadInput(
+            "invalid_repository",
+            "the URL holds a password or token, which would be seen in logs and on pages",
+            "use an ssh URL and a deploy key; docs/git-hosts.md",
+        )
     if fine and (text.startswith(_SCHEMES) or text.startswith("/")):
         return text
     raise BadInput(

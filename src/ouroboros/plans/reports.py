@@ -4,6 +4,7 @@ A comment is Markdown that three git hosts show alike. Nothing in it comes from 
 nothing in it can be a link or a mention of somebody else's.
 """
 
+import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,9 +36,13 @@ class Status:
     target_url: str
 
 
-def marker_of(run_id: str) -> str:
-    """The first line of the comment, which nobody sees, and by which it is found again."""
-    return f"<!-- ouroboros {run_id} -->"
+def marker_of(run_id: str, secret: str) -> str:
+    """The first line of the comment, which nobody sees, and by which it is found again.
+
+    Who does not know the repository's secret cannot write it before we have.
+    """
+    proof = hmac.new(secret.encode(), f"comment {run_id}".encode(), "sha256").hexdigest()[:16]
+    return f"<!-- ouroboros {run_id} {proof} -->"
 
 
 def status_of(report: Report, dashboard_url: str) -> Status:
@@ -49,7 +54,7 @@ def status_of(report: Report, dashboard_url: str) -> Status:
     return Status(state, text, str(report.url) if ready else _page(report, dashboard_url))
 
 
-def comment_of(report: Report, dashboard_url: str) -> str:
+def comment_of(report: Report, marker: str, dashboard_url: str) -> str:
     """The comment as a whole; it is edited in place whenever this text changes."""
     rows = {
         "URL": _url(report),
@@ -62,7 +67,7 @@ def comment_of(report: Report, dashboard_url: str) -> str:
     }
     table = "".join(f"| {name} | {text} |\n" for name, text in rows.items() if text)
     return (
-        f"{marker_of(report.run_id)}\n**Preview: {report.state}**\n\n| | |\n|---|---|\n{table}\n"
+        f"{marker}\n**Preview: {report.state}**\n\n| | |\n|---|---|\n{table}\n"
         f"{_next(report)}[Run `{report.run_id}`]({_page(report, dashboard_url)})\n"
     )
 

@@ -5,7 +5,7 @@ the files of snapshots. Passwords of roles are no part of it: they are made for 
 Databases of slots come from seeds and snapshots, releases from publishes.
 """
 
-import re
+import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,7 +61,8 @@ class ControlPlaneCopy:
 
         With `keep_present` a backup of what is replaced is made first. Raises
         `backup_not_found`, `not_a_backup`, `backup_too_new`, `control_plane_missing`,
-        `restore_failed`; after each of them everything is as it was.
+        `restore_failed`; after each of them everything is as it was. `restore_incomplete`: the
+        database was replaced, and what follows was not done to its end; to restore again is safe.
         """
         with files.open_archive(path) as archive:
             manifest = files.read_manifest(archive)
@@ -79,10 +80,11 @@ class ControlPlaneCopy:
                 if not files.extract(archive, files.DUMP, scratch / files.DUMP):
                     raise Refused("not_a_backup", f"{path} holds no {files.DUMP}")
                 self.dump.load(scratch / files.DUMP, scratch, after)
-            migrate_control_plane(self.dsn)
-            fences = self._fences()
-            raise_fences(self.settings, fences)
-            brought = self._bring_files(archive)
+            with _told_as_incomplete(path):
+                migrate_control_plane(self.dsn)
+                fences = self._fences()
+                raise_fences(self.settings, fences)
+                brought = self._bring_files(archive)
         return {"dry_run": False, **facts, "fences": fences, "kept": kept, "files": brought,
                 "slots": self._slots()}  # fmt: skip
 
@@ -119,7 +121,7 @@ class ControlPlaneCopy:
     def _keep_present(self) -> str:
         directory = self.settings.state_dir / "backups"
         directory.mkdir(parents=True, exist_ok=True)
-        stamp = re.sub(r"[^0-9T]", "", _now())
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         return str(self.backup(directory / f"before-restore-{stamp}.tar.gz")["path"])
 
     def _revision(self) -> str | None:
@@ -156,6 +158,19 @@ def _require_known(manifest: files.Manifest) -> None:
             f"its schema {manifest.revision} is not known to {__version__}",
             f"restore it with Ouroboros {manifest.version}",
         )
+
+
+@contextmanager
+def _told_as_incomplete(path: Path) -> Iterator[None]:
+    """What fails after the database was replaced says so."""
+    try:
+        yield
+    except (OSError, EOFError, tarfile.TarError, psycopg.Error) as error:
+        raise Failed(
+            "restore_incomplete",
+            f"the database was replaced, but then: {error}",
+            f"mend that, then ouroboros restore {path} again",
+        ) from error
 
 
 @contextmanager

@@ -20,6 +20,10 @@ KEEP = """
     ON CONFLICT (run_id) DO UPDATE SET is_open = EXCLUDED.is_open, head_sha = EXCLUDED.head_sha,
         branch = EXCLUDED.branch, from_fork = EXCLUDED.from_fork, url = EXCLUDED.url,
         changed_at = EXCLUDED.changed_at, released = p.released AND NOT EXCLUDED.is_open,
+        -- One that is opened again may have lost its slot already.
+        done_sha = CASE WHEN p.is_open THEN p.done_sha END,
+        asked_sha = CASE WHEN p.is_open THEN p.asked_sha END,
+        problem = CASE WHEN p.is_open THEN p.problem END,
         follow_after = clock_timestamp(), follow_attempts = 0, report_settled = false
     WHERE p.changed_at <= EXCLUDED.changed_at
     RETURNING from_fork AND approved_sha IS DISTINCT FROM head_sha AS waits_for_approval

@@ -86,7 +86,8 @@ class Reporter:
             if known != request.sent_status:
                 api.send(repository, requests.set_status(repository, request.head_sha, status))
                 self.store.note_status(request, known)
-        text = comment_of(report, self.dashboard_url)
+        marker = marker_of(request.run_id, repository.webhook_secret)
+        text = comment_of(report, marker, self.dashboard_url)
         if text != request.sent_comment:
             comment = self._write(api, repository, request, text)
             self.store.note_comment(request, comment, text)
@@ -110,7 +111,7 @@ class Reporter:
     @staticmethod
     def _find(api: GitHostApi, repository: Repository, request: PullRequest) -> str | None:
         """The comment that was written by a worker which died before it could note that."""
-        marker = marker_of(request.run_id)
+        marker = marker_of(request.run_id, repository.webhook_secret)
         for page in range(1, _MOST_PAGES + 1):
             asked = requests.list_comments(repository, request.number, page)
             found: list[Any] = api.send(repository, asked) if asked is not None else []
