@@ -37,7 +37,6 @@ from ouroboros.adapters.identity_provider import IdentityProvider
 from ouroboros.adapters.leftovers import instance_id
 from ouroboros.adapters.supervisor_client import SupervisorClient
 from ouroboros.adapters.systemd.commands import UnitRunner
-from ouroboros.adapters.visits import Visits
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.domain.git_host import Repository
 from ouroboros.plans.layout import Layout
@@ -178,7 +177,7 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         allocator=Allocator(leases, slots, databases, runtime, web_roots),
         keeper=keeper,
         locker=Locker(SlotLocks(control, THIS_HOST), keeper),
-        evictor=Evictor(leases, Visits(layout), keeper, settings.evict_idle_after_s),
+        evictor=Evictor(leases, keeper, settings.evict_idle_after_s),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
         collector=Collector(releases, slots, runtime, layout, settings, web_roots),

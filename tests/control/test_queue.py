@@ -1,6 +1,5 @@
 """The queue: in order, with an estimate, woken without a gap, and cleared of idle leases if set."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -10,9 +9,7 @@ import pytest
 
 from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.adapters.control.listener import ChangeListener
-from ouroboros.adapters.visits import Visits
 from ouroboros.domain.lease import Holder, estimate_starts
-from ouroboros.plans.layout import Layout
 
 NOW = datetime(2026, 5, 16, 12, tzinfo=UTC)
 ALL = ("a", "b", "c")
@@ -175,19 +172,3 @@ def test_a_publish_that_has_ended_counts_from_its_end(full):
     full.sql("UPDATE publishes SET queued_at = queued_at - interval '1 hour',"
              " finished_at = finished_at - interval '1 hour'")  # fmt: skip
     assert idle_slots(full) == ["preview-2"]
-
-
-def test_a_visit_is_seen_by_the_access_log_and_by_no_clock_of_the_host(full, tmp_path):
-    layout, slot = Layout(tmp_path), full.slots.by_number(1)
-    log = layout.access_log(slot)
-    log.parent.mkdir()
-    log.write_text("a visit\n")
-    visits = Visits(layout)
-    first = visits.quiet_s(slot)
-    assert visits.quiet_s(slot) >= first
-    # The log says that it was written an hour from now: a visit, whatever the clock says.
-    later = time.time() + 3600
-    os.utime(log, (later, later))
-    assert visits.quiet_s(slot) == 0.0
-    os.utime(log, (later - 7200, later - 7200))
-    assert visits.quiet_s(slot) == 0.0

@@ -16,6 +16,7 @@ from tests.surface.support import (
     read_all,
     read_answer,
     running_surface,
+    wait_until,
 )
 
 from ouroboros.entrypoints.surface.limits import Limits
@@ -322,13 +323,6 @@ def hold(web, until: float) -> None:
     part = web.live / "hold.new"
     part.write_text(str(until))
     part.rename(web.live / "hold")
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_backend_that_is_being_replaced_gets_nothing_and_nothing_is_lost(web, backend):

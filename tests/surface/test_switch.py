@@ -4,7 +4,7 @@ import shutil
 import threading
 
 import pytest
-from tests.surface.support import INDEX, answers_in, read_answer, running_surface
+from tests.surface.support import INDEX, answers_in, read_answer, running_surface, wait_until
 
 KEEP = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -183,6 +183,20 @@ def test_requests_sent_ahead_are_answered_from_the_release_of_their_turn(web):
         assert len(answers_in(data)) == 10
 
 
+def test_health_tells_for_how_long_nobody_asked_for_anything_else(web):
+    import json
+
+    def quiet_s() -> float:
+        return json.loads(surface.get("/health").body)["quiet_s"]
+
+    web.publish("one", {"index.html": INDEX})
+    with running_surface(web.root) as surface:
+        wait_until(lambda: quiet_s() > 1.5)
+        assert surface.get("/no-such-file.txt").status == 404
+        wait_until(lambda: quiet_s() < 1.0)
+        wait_until(lambda: quiet_s() > 1.5)
+
+
 def test_health_tells_the_identity_of_slot_release_and_process(web):
     import json
     import os
@@ -192,6 +206,7 @@ def test_health_tells_the_identity_of_slot_release_and_process(web):
         answer = surface.get("/health")
         assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
         document = json.loads(answer.body)
+        assert document.pop("quiet_s") >= 0
         assert document == {
             "status": "ok", "slot_id": "preview-1", "run_id": "run-1", "publish_id": "one",
             "commit_sha": (b"one".hex() + "0" * 40)[:40], "release": "releases/one",

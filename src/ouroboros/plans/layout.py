@@ -55,10 +55,6 @@ class Layout:
         """Links to the tools that builds may use."""
         return self.state_dir / "tools"
 
-    def access_log(self, slot: Slot) -> Path:
-        """Who visited the slot; written only where idle leases may be evicted."""
-        return self.state_dir / "logs" / f"access-{slot.alias}.log"
-
     def backend_log(self, slot: Slot) -> Path:
         """Output of the slot's backend."""
         return self.state_dir / "logs" / f"backend-{slot.alias}.log"

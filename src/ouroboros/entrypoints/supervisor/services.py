@@ -13,7 +13,6 @@ from signal import SIGINT, SIGTERM
 
 from ouroboros.domain import failpoint
 from ouroboros.domain.slot import Slot
-from ouroboros.plans.layout import Layout
 from ouroboros.settings import Settings
 
 _PATH_SETTINGS = (
@@ -149,7 +148,6 @@ def _surface(settings: Settings, env: Mapping[str, str], slot: Slot) -> Service:
             slot.id,
             "--allowed-hosts",
             slot.host_name,
-            *_access_log(settings, slot),
         ),
         {key: env[key] for key in kept if key in env},
         settings.home,
@@ -158,13 +156,6 @@ def _surface(settings: Settings, env: Mapping[str, str], slot: Slot) -> Service:
         stage=0,
         ports=(slot.web_port,),
     )
-
-
-def _access_log(settings: Settings, slot: Slot) -> tuple[str, ...]:
-    """Visits are written down only where they keep an idle lease from being evicted."""
-    if settings.evict_idle_after_s == 0:
-        return ()
-    return ("--access-log", str(Layout(settings.state_dir).access_log(slot)))
 
 
 def current_environment() -> dict[str, str]:

@@ -48,6 +48,24 @@ class Stamps(dict[int, bytes]):
         return stamp
 
 
+class Visits:
+    """When somebody was last answered, but for those who asked for `/health`.
+
+    Looked at now and then, so that it costs an answer nothing.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.asked_for_health = 0
+        self.last_at = now
+        self._answered = 0
+
+    def look(self, answers: int, now: float) -> None:
+        """Compare with how many were answered at the last look."""
+        answered = answers - self.asked_for_health
+        if answered != self._answered:
+            self._answered, self.last_at = answered, now
+
+
 class Surface:
     """Everything that the connections of one surface share. Not thread-safe; one event loop."""
 
@@ -62,6 +80,7 @@ class Surface:
         self.clients: set[Client] = set()
         self.count: dict[int, int] = defaultdict(int)
         self.proxied = 0
+        self._visits = Visits(loop.time())
         self.log = AccessLog(options.access_log) if options.access_log else None
         self.switches = 0
         self.stamps = Stamps()
@@ -174,6 +193,7 @@ class Surface:
         return Refusal(502, "backend_away", detail, fatal=False)
 
     def _health(self, view: View) -> Answer:
+        self._visits.asked_for_health += 1
         info, options = view.info, self.options
         state = "live" if view.release is not None and view.is_published else view.state.state
         document = {
@@ -190,6 +210,7 @@ class Surface:
             "api_target": options.api_target,
             "backend_held": self.pool.is_held,
             "backend_in_flight": self.pool.in_flight,
+            "quiet_s": round(self.loop.time() - self._visits.last_at, 1),
         }
         body = json.dumps(document).encode() + b"\n"
         lines = (
@@ -206,6 +227,7 @@ class Surface:
         self.stamps.clear()
         self.refresh()
         self.pool.tick()
+        self._visits.look(sum(self.count.values()), self.now)
         if self.log is not None:
             self.log.flush()
         self._check_some(list(self.clients), 0)

@@ -7,7 +7,7 @@ one that is being published to, nor one that was extended, published to or visit
 from dataclasses import dataclass
 
 from ouroboros.adapters.control.leases import Ended, LeaseStore
-from ouroboros.adapters.visits import Visits
+from ouroboros.adapters.visits import quiet_s
 from ouroboros.services.leasing.keep import Keeper
 
 
@@ -16,7 +16,6 @@ class Evictor:
     """The use case with what it needs."""
 
     leases: LeaseStore
-    visits: Visits
     keeper: Keeper
     idle_after_s: int
     """Seconds without use after which a lease may be ended; 0: never."""
@@ -26,7 +25,7 @@ class Evictor:
         if self.idle_after_s == 0:
             return None
         for slot, fence in self.leases.idle(self.idle_after_s):
-            if self.visits.quiet_s(slot) < self.idle_after_s:
+            if quiet_s(slot) < self.idle_after_s:
                 continue
             ended = self.leases.evict(slot, fence, self.idle_after_s)
             if ended is not None:
