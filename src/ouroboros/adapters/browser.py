@@ -170,5 +170,5 @@ def _not_installed(why: str) -> PreviewError:
     return Unhealthy(
         "browser_not_installed",
         f"the browser's driver is not installed: {why}",
-        "pip install 'ouroboros-preview[browser]'",
+        "pip install '.[browser]' in a checkout of Ouroboros",
     )

@@ -191,7 +191,7 @@ class IdentityProvider:
             raise Failed(
                 "oidc_not_installed",
                 "the libraries for signing in by a provider are not installed",
-                "pip install 'ouroboros-preview[oidc]'",
+                "pip install '.[oidc]' in a checkout of Ouroboros",
             ) from error
         team = self._team
         secret = _secret_of(team)

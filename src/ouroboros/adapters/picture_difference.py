@@ -92,7 +92,7 @@ def compare_pictures(before: Path, after: Path) -> Compared:
         raise Unhealthy(
             "browser_not_installed",
             f"there is no module {error.name}",
-            "pip install 'ouroboros-preview[browser]'",
+            "pip install '.[browser]' in a checkout of Ouroboros",
         ) from error
     one, two = _read(before), _read(after)
     size = max(one.width, two.width), max(one.height, two.height)

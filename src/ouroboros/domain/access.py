@@ -91,7 +91,7 @@ def require(principal: Principal, rule: Rule) -> None:
     raise Denied(
         "scope_missing",
         f"this needs the scope {rule.scope.word}; {principal.name} has {principal.scope.word}",
-        f"ouroboros token create --scope {rule.scope.word}",
+        f"ouroboros token create --scope {rule.scope.word} --name WHO",
     )
 
 

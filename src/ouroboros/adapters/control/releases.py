@@ -80,7 +80,9 @@ def _require_target(
     if lease is None:
         raise Refused("no_lease", f"{slot.id} is leased by nobody", "ouroboros slots")
     if lease["live_publish"] == target:
-        raise Refused("already_live", f"{slot.id} serves {target} now", "ouroboros releases")
+        raise Refused(
+            "already_live", f"{slot.id} serves {target} now", f"ouroboros releases --slot {slot.id}"
+        )
     if target not in releases:
         raise Refused(
             "not_a_release_of_the_slot",

@@ -56,7 +56,7 @@ def compare_cluster(dsn: str) -> list[Difference]:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             row = connection.execute(
                 "SELECT r.rolcreatedb AND r.rolcreaterole AND NOT r.rolsuper"
-                " AND to_regprocedure('public.ouroboros_password_is(name, text)') IS NOT NULL"
+                " AND to_regprocedure('public.ouroboros_password_is(name, text)') IS NULL"
                 " AND NOT has_database_privilege('public', current_database(), 'CONNECT')"
                 " FROM pg_roles r WHERE r.rolname = current_user"
             ).fetchone()
@@ -83,7 +83,7 @@ def apply_cluster(dsn: str) -> None:
     if not _psql(f"SELECT 1 FROM pg_database WHERE datname = '{CONTROL_DATABASE}'"):
         _psql(f"CREATE DATABASE {CONTROL_DATABASE} OWNER {ADMIN}")
     _psql(f"REVOKE ALL ON DATABASE {CONTROL_DATABASE} FROM PUBLIC")
-    _psql(_PASSWORD_CHECK, CONTROL_DATABASE)
+    _psql(_REMOVED_FUNCTION, CONTROL_DATABASE)
 
 
 def remove_cluster(*, with_data: bool) -> None:
@@ -105,13 +105,8 @@ def remove_cluster(*, with_data: bool) -> None:
         _psql("SELECT pg_reload_conf()")
 
 
-_PASSWORD_CHECK = f"""
-CREATE OR REPLACE FUNCTION public.ouroboros_password_is(role name, verifier text)
-  RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
-  AS 'SELECT EXISTS (SELECT FROM pg_authid WHERE rolname = role AND rolpassword = verifier)';
-REVOKE ALL ON FUNCTION public.ouroboros_password_is(name, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION public.ouroboros_password_is(name, text) TO {ADMIN};
-"""
+_REMOVED_FUNCTION = "DROP FUNCTION IF EXISTS public.ouroboros_password_is(name, text)"
+"""Of an earlier version, and the superuser's (ADR 0014)."""
 
 
 def _psql(sql: str, database: str = "postgres") -> str:

@@ -22,7 +22,7 @@ def mcp(
         raise Failed(
             "mcp_not_installed",
             "the MCP SDK is not installed",
-            "pip install 'ouroboros-preview[mcp]'",
+            "pip install '.[mcp]' in a checkout of Ouroboros",
         ) from error
     if http:
         serve_http(host, port)

@@ -68,9 +68,7 @@ class Pictures:
         """
         release = self.web_roots.live_release(slot)
         if release is None:
-            raise Refused(
-                "nothing_published", f"{slot.id} serves nothing", f"ouroboros status {slot.id}"
-            )
+            raise Refused("nothing_published", f"{slot.id} serves nothing", "ouroboros slots")
         with self._alone():
             page = PageRequest(path, whole=False)
             seen = self.browser.visit(Visit(slot, release, slot.api_port, (page,)))[0]
