@@ -169,7 +169,7 @@ def _read(reader: "_Reader") -> Settings:
         caddy_port=reader.number("OUROBOROS_CADDY_PORT", 8088, 1024, 65535),
         control_dsn=reader.text("OUROBOROS_CONTROL_DSN"),
         pg_bin=reader.optional_path("OUROBOROS_PG_BIN"),
-        url=reader.text("OUROBOROS_URL"),
+        url=reader.origin("OUROBOROS_URL"),
         token=reader.text("OUROBOROS_TOKEN"),
         seeds_dir=reader.path("OUROBOROS_SEEDS_DIR", home / "infra/db/preview/seeds"),
         snapshots_dir=reader.path("OUROBOROS_SNAPSHOTS_DIR", home / "infra/db/preview/snapshots"),

@@ -110,10 +110,12 @@ class Client:
                 "api_timed_out", f"the control plane did not answer within {time_limit_s:.0f} s"
             ) from error
         except (OSError, http.client.HTTPException) as error:
+            is_local = isinstance(self._address, Path)
             raise Unhealthy(
                 "api_unreachable",
-                f"the control plane's API does not answer at {self._address}",
-                "ouroboros up",
+                f"the control plane's API does not answer at {self._address}"
+                + ("" if is_local else f": {error}"),
+                "ouroboros up" if is_local else "is OUROBOROS_URL right, and is it up there?",
             ) from error
         finally:
             connection.close()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ouroboros.domain.errors import BadInput
 
@@ -38,6 +39,15 @@ class KeyReader:
         """A text, or what holds without it."""
         self._accept(key, "text", default)
         return self._environ.get(key) or default
+
+    def origin(self, key: str) -> str | None:
+        """The address of a server, `http://host:port` without a path; None when it is not set."""
+        self._accept(key, "http or https address")
+        text = self._environ.get(key) or None
+        if text is not None and not _is_origin(text):
+            self.problems[key] = "is not an address such as https://host:port"
+            return None
+        return text
 
     def path(self, key: str, default: Path) -> Path:
         """A path, made absolute."""
@@ -95,3 +105,13 @@ class KeyReader:
             self.problems[key] = "holds a NUL"
             return None
         return Path(text).expanduser().absolute()
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        plain = not (parts.username or parts.password or parts.query or parts.fragment)
+        named = bool(parts.hostname) and parts.port != 0  # `port` raises when it is none
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and named and plain and parts.path in ("", "/")
