@@ -27,7 +27,7 @@ def told(shared_world, tmp_path_factory):
     world = shared_world
     slots = SimpleNamespace(
         holder=lambda slot: None,
-        exclusive_work=lambda slot: contextlib.nullcontext(),
+        exclusive_work=lambda slot, run_id: contextlib.nullcontext(),
         all=list,
         get=lambda slot: {"run_id": None, "fence": 0, "lease_state": None},
     )

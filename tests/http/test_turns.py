@@ -37,10 +37,11 @@ def test_a_bound_token_does_nothing_to_the_next_run_of_its_slot(served, path, do
 
 def test_a_lease_is_kept_when_its_slot_is_busy_for_too_long(served, monkeypatch):
     monkeypatch.setattr("ouroboros.adapters.control.slots._WORK_WAIT_S", 0.2)
+    (served.at.settings.seeds_dir / "turns.sql").write_text("CREATE TABLE turns (id int);\n")
     with ExitStack() as working, served.local() as api:
         for slot in served.at.settings.pool:
             working.enter_context(served.at.slots.exclusive_work(slot))
-        asked = {"run_id": "patient", "branch": "b", "seed_version": "v1"}
+        asked = {"run_id": "patient", "branch": "b", "seed_version": "turns"}
         answer = api.post("/api/slots/acquire", json=asked)
     assert answer.json()["error"] == "slot_busy", answer.text
     slot_id = answer.json()["slot_id"]
