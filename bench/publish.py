@@ -15,6 +15,7 @@ says how it is run.
 import argparse
 import contextlib
 import http.client
+import itertools
 import json
 import shutil
 import statistics
@@ -114,6 +115,8 @@ def measure_neighbours(instance: Instance, directory: Path, rounds: int) -> None
     ours, *others = (Ours(instance, repository.path, run) for run in runs)
     for each in (ours, *others):
         each.deploy("main")
+    for at, number in itertools.product(range(1, rounds + 1), range(_PUBLISHES_A_ROUND)):
+        repository.commit(f"change-{at}-{number}", files(at * 100 + number, SOCKET_TOML))
     with contextlib.ExitStack() as stack:
         load = stack.enter_context(visiting(ours.port, ours.host, 6, *_PATHS))
         seen = [stack.enter_context(visiting(each.port, each.host, 2, *_PATHS)) for each in others]
@@ -124,8 +127,7 @@ def measure_neighbours(instance: Instance, directory: Path, rounds: int) -> None
             compute_alone(5)
             begin(f"publishing-{at}", load, *seen)
             for number in range(_PUBLISHES_A_ROUND):
-                repository.commit("main", files(at * 100 + number, SOCKET_TOML))
-                ours.deploy("main")
+                ours.deploy_over_http(f"change-{at}-{number}")
         loaded, *told = (tell(each) for each in (load, *seen))
     ratios: dict[str, list[float]] = {"computing": [], "publishing": []}
     for at in range(1, rounds + 1):

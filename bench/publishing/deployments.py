@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.instance import HOME, Instance
 
 from ouroboros.bootstrap import compose
+from ouroboros.client import Client
 from ouroboros.settings import read_settings
 
 Deployed = tuple[float, dict[str, float]]
@@ -95,6 +96,17 @@ class Ours:
         if done.status != 0:
             sys.exit(json.dumps(done.document, indent=2)[-3000:])
         return took, {each["step"]: each["duration_ms"] / 1000 for each in done.document["steps"]}
+
+    def deploy_over_http(self, ref: str) -> None:
+        """Publish as a run worker elsewhere does: nothing of it takes this machine's time."""
+        api = Client(self.instance.state_dir / "run" / "api.sock")
+        asked = {"run_id": self.run_id, "repo": str(self.repository), "ref": ref}
+        found = api.post("/api/publishes", asked)
+        while not found["final"]:
+            waiting = {"wait_s": 20, "seen": found["version"]}
+            found = api.get(f"/api/publishes/{found['publish_id']}", waiting)
+        if not found["preview_ready"]:
+            sys.exit(json.dumps(found, indent=2)[-3000:])
 
     def roll_back(self) -> Deployed:
         began = time.perf_counter()

@@ -215,7 +215,7 @@ def test_a_candidate_steps_back_for_others_until_it_serves(bench: Bench) -> None
     bench.runtime.prepare(bench.slot, bench.spec("p2", fence=2))
     until(lambda: bench.status().candidate_state == "running")
     pid = bench.get("/health", bench.status().candidate_port)[2]["pid"]
-    until(lambda: weighs(pid, 5))
+    until(lambda: weighs(pid, 10))
     assert bench.runtime.promote(bench.slot, "p2", 2).pid == pid
     until(lambda: weighs(pid, 0))
 

@@ -38,7 +38,9 @@ class GuardedSpec:
     the guard writes stdout and stderr there, in two generations of `log_limit_bytes`. `stop_all`
     says whether the stop signal goes to every descendant or to the process alone; after
     `grace_s` seconds all of them are killed. `yields_by` is how much it steps back for others, in
-    steps of nice(2): for good, or `yields_at_first`, until `yield_no_more`.
+    steps of nice(2): for good, or `yields_at_first`, until `yield_no_more`. Without a session of
+    its own it shares that of its starter, and what that counts against other sessions. With
+    `short_slices` it is let onto a processor sooner, and for a shorter time.
     """
 
     argv: tuple[str, ...]
@@ -52,6 +54,8 @@ class GuardedSpec:
     grace_s: float = 5.0
     yields_by: int = 0
     yields_at_first: bool = False
+    own_session: bool = True
+    short_slices: bool = False
     marker: str | None = None
     """The value of `PREVIEW_INSTANCE` for the process; None adds nothing to its environment."""
 
@@ -74,6 +78,8 @@ class GuardedSpec:
                 "grace_s": self.grace_s,
                 "yields_by": self.yields_by,
                 "yields_at_first": self.yields_at_first,
+                "own_session": self.own_session,
+                "short_slices": self.short_slices,
             }
         )
         return b"%d\n" % len(document) + document
@@ -182,8 +188,8 @@ class GuardedProcess:
     def _end_unguarded(self) -> None:
         def is_ours(entry: guard.ProcessEntry) -> bool:
             marker = self.spec.marker
-            in_session = self.pid is not None and entry.session == self.pid
-            return in_session or (marker is not None and read_marker(entry.pid) == marker)
+            with_it = self.pid is not None and self.pid in (entry.session, entry.group)
+            return with_it or (marker is not None and read_marker(entry.pid) == marker)
 
         end_processes(is_ours)
 
@@ -220,7 +226,8 @@ def start_guarded(
             cwd="/",
             env={} if spec.marker is None else {MARKER: spec.marker},
             pass_fds=(theirs.fileno(), *spec.fds),
-            start_new_session=True,
+            # Not a session: its start counts as its starter's, against everybody else's.
+            process_group=0,
             umask=0o022,
         )
     except OSError as error:

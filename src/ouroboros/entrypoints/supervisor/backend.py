@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from signal import SIGUSR1
 
 from ouroboros.adapters.listeners import open_listener, require_free_port
+from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.errors import PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.supervisor.children import Children
@@ -25,7 +26,6 @@ _READY_WAIT_S = 10.0
 _LEAVING_WAIT_S = 1.0
 _DEATHS_UNTIL_FAILED = 5
 # Nobody waits for a candidate but the publish; visitors of other slots would feel its start.
-_CANDIDATES_YIELD_BY = 5
 
 
 class SlotBackend:
@@ -116,7 +116,7 @@ class SlotBackend:
             with open_listener(0) as private:
                 port = private.getsockname()[1]
                 candidate = await start_serving(
-                    spec, self._children, (private, public), port, _CANDIDATES_YIELD_BY
+                    spec, self._children, (private, public), port, OURS_STEP_BACK
                 )
         except PreviewError:
             self._release_unused_port()

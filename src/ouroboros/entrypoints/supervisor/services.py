@@ -66,6 +66,8 @@ class Service:
     stop_signal: int = SIGTERM
     grace_s: float = 10.0
     ready_limit_s: float = 60.0
+    serves_visitors: bool = False
+    """What does not serve them steps back for what does."""
 
 
 def plan_services(settings: Settings, environ: Mapping[str, str]) -> tuple[Service, ...]:
@@ -155,6 +157,7 @@ def _surface(settings: Settings, env: Mapping[str, str], slot: Slot) -> Service:
         HttpReady(slot.web_port),
         stage=0,
         ports=(slot.web_port,),
+        serves_visitors=True,
     )
 
 

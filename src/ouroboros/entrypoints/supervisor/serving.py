@@ -139,6 +139,7 @@ async def start_serving(
             grace_s=_GRACE_S,
             yields_by=yields_by,
             yields_at_first=True,
+            short_slices=True,
         )
     )
     try:

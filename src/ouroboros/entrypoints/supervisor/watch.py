@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ouroboros.adapters.processes import GuardedSpec
+from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut
 from ouroboros.entrypoints.supervisor.children import Child, Children
 from ouroboros.entrypoints.supervisor.probe import probe
@@ -235,4 +236,7 @@ def _guarded(service: Service, argv: tuple[str, ...]) -> GuardedSpec:
         stop_signal=service.stop_signal,
         stop_all=False,
         grace_s=service.grace_s,
+        yields_by=0 if service.serves_visitors else OURS_STEP_BACK,
+        yields_at_first=True,
+        short_slices=service.serves_visitors,
     )
