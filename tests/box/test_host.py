@@ -94,6 +94,23 @@ def test_a_backend_sees_its_own_environment_and_nothing_of_systemd_or_the_worker
     assert set(who["env"]) <= allowed
 
 
+def test_what_answers_visitors_counts_more_than_what_else_is_done(previews):
+    machine = previews.machine
+
+    def shown(unit: str) -> tuple[str, int]:
+        told = machine.properties(unit, "Slice", "CPUWeight")
+        weight = told["CPUWeight"]
+        return told["Slice"], int(weight) if weight.isdigit() else 100
+
+    assert machine.properties("previews.slice", "CPUWeight")["CPUWeight"] == "1000"
+    assert machine.properties("ouroboros.slice", "CPUWeight")["CPUWeight"] == "20"
+    for unit in ("ouroboros-web@preview1.service", "ouroboros-caddy.service"):
+        assert shown(unit) == ("previews.slice", 1000)
+    assert shown("ouroboros-backend@preview1.service") == ("previews.slice", 100)
+    assert shown("ouroboros-candidate@preview1.service") == ("ouroboros.slice", 20)
+    assert shown("ouroboros-worker.service")[0] == "system.slice"
+
+
 def test_a_second_publish_takes_over_and_a_broken_one_leaves_it_serving(previews):
     assert previews.publish(1, version("two"))["status"] == 0
     assert json.loads(previews.get(1, "/api/who")[1])["version"] == "two"

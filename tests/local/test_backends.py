@@ -20,6 +20,7 @@ from tests.local.conftest import House, until
 
 from ouroboros.adapters.guard import list_processes, read_process
 from ouroboros.adapters.launchers import asgi
+from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.errors import Failed, PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import BackendSpec, BackendStatus
@@ -215,7 +216,7 @@ def test_a_candidate_steps_back_for_others_until_it_serves(bench: Bench) -> None
     bench.runtime.prepare(bench.slot, bench.spec("p2", fence=2))
     until(lambda: bench.status().candidate_state == "running")
     pid = bench.get("/health", bench.status().candidate_port)[2]["pid"]
-    until(lambda: weighs(pid, 10))
+    until(lambda: weighs(pid, OURS_STEP_BACK))
     assert bench.runtime.promote(bench.slot, "p2", 2).pid == pid
     until(lambda: weighs(pid, 0))
 

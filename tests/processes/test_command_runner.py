@@ -16,6 +16,7 @@ from ouroboros.adapters.command_runner import ProcessRunner
 from ouroboros.adapters.guard import list_processes
 from ouroboros.adapters.leftovers import list_marked, read_marker
 from ouroboros.adapters.processes import GuardedSpec, start_guarded
+from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.command import Command, Finished
 from ouroboros.domain.errors import Failed, NotFound
 
@@ -141,7 +142,7 @@ print(done.exit_status, done.timed_out)
 """
     told = run(python(code)).output.splitlines()
     pid, shown = told[0].split(" ", 1)
-    assert shown == str([pid, "True", "10"]), told
+    assert shown == str([pid, "True", str(OURS_STEP_BACK)]), told
     assert told[1].endswith("False"), told
 
 

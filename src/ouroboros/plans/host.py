@@ -135,7 +135,7 @@ def rendered_files(
     )
     for path, text in rendered.items():
         files.append(TextFile(program / path, text))
-        if path.startswith(f"{UNITS}/ouroboros"):
+        if path.startswith(f"{UNITS}/") and not path.startswith(f"{UNITS}/env/"):
             files.append(TextFile(SYSTEM_UNITS / path.removeprefix(f"{UNITS}/"), text))
     return files
 

@@ -13,6 +13,7 @@ def render_units() -> dict[str, str]:
     return {
         "ouroboros.target": ours.TARGET,
         "ouroboros.slice": branches.SLICE,
+        "previews.slice": branches.PREVIEWS,
         "ouroboros-steward.socket": ours.STEWARD_SOCKET,
         "ouroboros-steward.service": ours.STEWARD,
         "ouroboros-prepare.service": ours.PREPARE,
@@ -26,7 +27,7 @@ def render_units() -> dict[str, str]:
         "ouroboros-backend@.service": branches.branch_service("backend", "Backend", branches.LIVE),
         "ouroboros-backend@.socket": branches.branch_socket("Listener of the backend of %i"),
         "ouroboros-candidate@.service": branches.branch_service(
-            "candidate", "Backend that is being tried", f"Restart=no\n{branches.YIELDING}"
+            "candidate", "Backend that is being tried", f"{branches.TRIED}\n{branches.YIELDING}"
         ),
         "ouroboros-candidate@.socket": branches.branch_socket(
             "Private listener of the candidate of %i"

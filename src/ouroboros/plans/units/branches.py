@@ -43,7 +43,11 @@ YIELDING = "CPUWeight=20\nIOWeight=20"
 
 
 _SET = "-+/usr/bin/env -i /usr/bin/systemctl set-property --runtime %n"
+TRIED = "Restart=no\nSlice=ouroboros.slice"
 LIVE = f"""Restart=always
+Slice=previews.slice
+# What a backend writes shall not be felt by the others, who read and write themselves.
+IOWeight=20
 # A whole processor while it starts; from then on what the steward says is its share.
 # These two are root's, so they heed no variable (ADR 0052).
 Environment=BACKEND_SHARE=100%%
@@ -80,7 +84,6 @@ TimeoutStopSec=10
 KillMode=mixed
 User=ouroboros-%i
 Group=ouroboros-%i
-Slice=ouroboros.slice
 # Command, directory and environment of the release; the steward writes it before each start.
 EnvironmentFile={STEWARD_DIR}/{kind}-%i.env
 ExecStart=/usr/bin/python3 -IS {SOURCES}/adapters/launchers/unit.py
@@ -105,11 +108,20 @@ TriggerLimitIntervalSec=0
 
 
 SLICE = f"""{NOTICE}[Unit]
-Description=Code of branches: backends, builds, migrations
+Description=Code of branches that no visitor waits for: builds, migrations, candidates
 
 [Slice]
 # Less than what serves visitors and keeps the leases, when both want the processor or the disk.
 CPUWeight=20
 IOWeight=20
 TasksMax=2048
+"""
+
+PREVIEWS = f"""{NOTICE}[Unit]
+Description=What answers the visitors of previews: router, surfaces, backends
+
+[Slice]
+# Visitors of one slot shall not feel what is built, tried or reset for another (ADR 0053). It
+# stands beside system.slice, so this is how much more it counts than all of that.
+CPUWeight=1000
 """

@@ -87,7 +87,7 @@ def _units(pool: SlotPool) -> list[str]:
     upkeep = [f"ouroboros-{name}.service" for name in ("reap", "collect", "audit", "prepare")]
     ours = [unit for unit in host.wanted_units(pool) if "steward" not in unit]
     steward = [unit for unit in host.wanted_units(pool) if "steward" in unit]
-    return [*reversed(ours), *upkeep, *of_slots, *steward, "ouroboros.slice"]
+    return [*reversed(ours), *upkeep, *of_slots, *steward, "ouroboros.slice", "previews.slice"]
 
 
 def _system_files(pool: SlotPool) -> list[Path]:
