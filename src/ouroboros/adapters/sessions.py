@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-OURS_STEP_BACK = 15
+OURS_STEP_BACK = 5
 """How much what visitors do not wait for steps back for what they do, in steps of nice(2)."""
 _PATIENCE_S = 1.0
 _AGAIN_S = 0.05

@@ -218,6 +218,11 @@ def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> Pu
     document |= {"not_undone": not_undone} if not_undone else {}
     _note(work, f"publish {state}: {document['error']} in step {step}")
     work.delivery.finish()
+    # Before the record: who is told of the failure finds the page saying so.
+    if state is PublishState.FAILED:
+        with suppress(OSError, PreviewError):
+            title = next(each.title for each in pipeline if each.name == step)
+            _tell_visitors(work, title, 0, state="failed", message=document["message"])
     work.store.finish_otherwise(
         work.publish, state, step if state is PublishState.FAILED else None, document
     )
@@ -225,10 +230,6 @@ def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> Pu
     live = work.backends.web_roots.live_release(work.publish.slot)
     if work.publish.rollback_to is None and live != work.release.resolve():
         remove_tree(work.release)
-    if state is PublishState.FAILED:
-        with suppress(OSError, PreviewError):
-            title = next(each.title for each in pipeline if each.name == step)
-            _tell_visitors(work, title, 0, state="failed", message=document["message"])
     return state
 
 
