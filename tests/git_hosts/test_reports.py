@@ -7,6 +7,7 @@ ends by asking it what was wrong.
 import pytest
 from tests.git_hosts.deliveries import GIT_HOSTS, deliver
 
+from ouroboros.adapters.git_host_api import HttpGitHostApi
 from ouroboros.bootstrap import compose_follower
 from ouroboros.domain.publish import PublishState
 
@@ -70,6 +71,26 @@ def test_one_comment_goes_along_from_building_to_ready_to_released(hooked, git_h
     assert "**Preview: released**" in comment
     assert hooked.served.at.runs.get(run_id)["slot_id"] is None
     assert hooked.git_host.asked.count(f"{git_host} create") == 1
+    assert hooked.row(run_id)["report_settled"]
+
+
+def test_a_release_during_a_report_is_told_after_it(hooked, monkeypatch):
+    run_id = opened(hooked)
+    hooked.follow()
+    end_publish(hooked, PublishState.READY)
+    sending = HttpGitHostApi.send
+
+    def send(api, *asked):
+        monkeypatch.undo()
+        hooked.deliver("github", "closed", SHA)
+        hooked.follow()
+        return sending(api, *asked)
+
+    monkeypatch.setattr(HttpGitHostApi, "send", send)
+    hooked.report()
+    assert hooked.row(run_id)["released"]
+    hooked.report()
+    assert "**Preview: released**" in hooked.comment()
     assert hooked.row(run_id)["report_settled"]
 
 

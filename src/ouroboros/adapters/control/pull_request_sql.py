@@ -110,7 +110,9 @@ REPORTED = """
     UPDATE pull_requests SET reported_event = %(last_event)s, report_attempts = 0,
         report_problem = NULL,
         look_again_at = clock_timestamp() + %(look_again_s)s * interval '1 second',
-        report_settled = NOT is_open AND released,
+        -- Not by what has happened since it was looked at.
+        report_settled = NOT is_open AND released AND %(last_event)s >= coalesce(
+            (SELECT max(e.id) FROM events e WHERE e.run_id = pull_requests.run_id), 0),
         report_after = clock_timestamp() + interval '500 milliseconds'
     WHERE run_id = %(run_id)s
 """
