@@ -67,7 +67,7 @@ _MODULES = (
     webhooks,
     pages,
 )
-_MOST_WAITING = 500  # runs for a slot, and readers for a step; each holds a thread
+_MOST_WAITING = 300  # runs for a slot, and readers for a step; each holds a thread
 ROUTERS = tuple(module.router for module in _MODULES)
 """All routes, in the order of the description."""
 

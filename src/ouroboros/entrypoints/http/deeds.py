@@ -127,7 +127,7 @@ def _is_recorded(scope: Scope) -> bool:
 def _asked(request: Request, body: bytes) -> dict[str, Any]:
     """What was asked for, as the route reads it, short and without secrets."""
     found: Mapping[str, Any] = {}
-    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    if not request.url.path.startswith("/api/"):
         with suppress(PreviewError):
             found = form_of(body)
     else:

@@ -217,7 +217,7 @@ class Surface:
             b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
             b"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\n" % len(body)
         )
-        return Answer(200, lines, body, fixed=True)
+        return Answer(200, lines, body)  # never remembered: it tells of this moment
 
     # -- time ----------------------------------------------------------------------------------
 
