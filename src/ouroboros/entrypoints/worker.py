@@ -107,7 +107,11 @@ class Worker:
             target=self._publish, args=(publish,), name=publish.publish_id, daemon=True
         )
         self._busy[publish.publish_id] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads: the next look finds it with nobody
+            del self._busy[publish.publish_id]
+            raise
 
     def _publish(self, publish: Publish) -> None:
         """Run one publish to its end, over outages of PostgreSQL."""

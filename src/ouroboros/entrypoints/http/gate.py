@@ -29,7 +29,7 @@ from ouroboros.entrypoints.http.rates import Rates
 
 SIGNED = "/api/webhooks/"
 """Routes that know whoever asks by a signature over the body, and by nothing else."""
-_MOST_OPEN = 32
+_MOST_OPEN = 16
 """Requests that one run may have in progress at once."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
 
@@ -67,6 +67,7 @@ class Gate:
             await self._app(scope, receive, send)
         finally:
             self._open[principal.run_id] -= 1
+            self._open += Counter()  # forgets who has none
 
     async def _identify(self, request: Request) -> Principal:
         bearer = request.headers.get("authorization", "")

@@ -73,9 +73,13 @@ class News:
         def deliver(item: Item | None) -> None:
             loop.call_soon_threadsafe(keep, item)
 
+        is_behind = asyncio.Event()
+
         def keep(item: Item | None) -> None:
             if arrived.qsize() < _MOST_WAITING:
                 arrived.put_nowait(item)
+            else:
+                is_behind.set()
 
         with self._lock:
             self._streams.add(deliver)
@@ -86,8 +90,8 @@ class News:
                 for row in missed:
                     yield _event(row).frame()
                 after = missed[-1]["id"] if len(missed) == _MISSED_LIMIT else None
-            while arrived.qsize() < _MOST_WAITING and await admission.holds():
-                if self._ended:
+            while await admission.holds():
+                if self._ended or is_behind.is_set():
                     return
                 item = await _next(arrived)
                 if item is None:

@@ -104,15 +104,25 @@ class CommandSocket:
             connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def _end_orphans(self) -> None:
-        with contextlib.suppress(PreviewError):  # there are none
+        """What a command was told stays until its worktree was taken back, so it tells of both."""
+        told = list(self._directory.glob(f"{_UNITS}*.env"))
+        try:
             systemctl.act("stop", f"{_UNITS}*.service")
-        for environment in self._directory.glob(f"{_UNITS}*.env"):
-            environment.unlink(missing_ok=True)
-        for slot in self._settings.pool:
-            releases, uid = self._layout.releases(slot), pwd.getpwnam(slot.os_user).pw_uid
-            for source in releases.glob("*/src"):
-                if source.lstat().st_uid == uid:
-                    self._take_back(slot, source)
+            systemctl.forget_failure(f"{_UNITS}*.service")
+            for slot in self._settings.pool:
+                if any(each.name.startswith(f"{_UNITS}{slot.alias}-") for each in told):
+                    self._take_all_back(slot)
+        except PreviewError as error:
+            sys.stderr.write(f"commands: {error}\n")
+        for each in told:
+            each.unlink(missing_ok=True)
+
+    def _take_all_back(self, slot: Slot) -> None:
+        for source in self._layout.releases(slot).glob("*/src"):
+            try:
+                self._take_back(slot, source)
+            except (PreviewError, OSError) as error:  # removed meanwhile; must not keep the others
+                sys.stderr.write(f"commands: {source}: {error}\n")
 
     def _take_back(self, slot: Slot, source: Path) -> None:
         """Make a worktree the control plane's again."""
@@ -159,10 +169,10 @@ class CommandSocket:
                 process = systemctl.start_transient(unit, properties, argv, output)
                 _wait(process, client, unit, self._layout.state_dir)
                 state = systemctl.show(unit)
-                systemctl.forget_failure(unit)
             finally:
-                environment.unlink(missing_ok=True)
                 self._take_back(slot, releases / source)
+                environment.unlink(missing_ok=True)
+                systemctl.forget_failure(unit)
         return {"exit_status": _exit_status(process, state), "result": state.get("Result", "")}
 
 

@@ -70,7 +70,8 @@ class Keeper:
                 raise
             except PreviewError as error:
                 _log.warning("backend not stopped", slot=ended.slot.id, error=str(error))
-                return
+                if self.web_roots.live_release(ended.slot) is not None:
+                    return
             with self.publishes.unless_leased_again(ended.slot, ended.fence):
                 self.web_roots.clear(ended.slot, ended.fence)
                 self.web_roots.tell(ended.slot, ended.fence, state, run_id=ended.run_id)
