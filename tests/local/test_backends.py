@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 from tests.local.conftest import House, until
 
-from ouroboros.adapters.guard import list_processes, read_process
+from ouroboros.adapters.guard import list_descendants, list_processes, read_process
 from ouroboros.adapters.launchers import asgi
-from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.errors import Failed, PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import BackendSpec, BackendStatus
@@ -205,20 +204,38 @@ def test_a_promoted_candidate_is_the_only_one_that_answers(bench: Bench) -> None
     until(lambda: not alive(live.pid))
 
 
-def test_a_candidate_steps_back_for_others_until_it_serves(bench: Bench) -> None:
-    if not Path("/proc/self/autogroup").exists():
-        pytest.skip("this kernel knows no autogroups (CONFIG_SCHED_AUTOGROUP)")
-
-    def weighs(pid: int, steps: int) -> bool:
-        return Path(f"/proc/{pid}/autogroup").read_text().split()[-1] == str(steps)
-
-    bench.start()
-    bench.runtime.prepare(bench.slot, bench.spec("p2", fence=2))
+def test_only_what_serves_visitors_runs_on_all_processors(bench: Bench) -> None:
+    """What starts, leaves or works otherwise leaves some of them to it."""
+    usable = os.sched_getaffinity(0)
+    if len(usable) == 1:
+        pytest.skip("this machine has one processor, which nothing can be kept off")
+    working = os.sched_getaffinity(bench.house.processes[-1].pid)
+    assert working < usable
+    with_child = ("/bin/sh", "-c", 'sleep 600.25 & exec "$@"', "sh", *LAUNCHER)
+    live = bench.start("p1", argv=with_child)
+    until(lambda: affinities(live.pid) == [usable] * 2)
+    bench.start("p2", fence=2)
+    first = bench.status().pid
+    until(lambda: affinities(first) == [usable])
+    bench.runtime.prepare(bench.slot, bench.spec("p3", fence=3))
     until(lambda: bench.status().candidate_state == "running")
     pid = bench.get("/health", bench.status().candidate_port)[2]["pid"]
-    until(lambda: weighs(pid, OURS_STEP_BACK))
-    assert bench.runtime.promote(bench.slot, "p2", 2).pid == pid
-    until(lambda: weighs(pid, 0))
+    assert affinities(pid) == [working]
+    slow = threading.Thread(target=lambda: bench.get("/slow"))
+    slow.start()
+    until(lambda: "/slow" in bench.log())
+    assert bench.runtime.promote(bench.slot, "p3", 3).pid == pid
+    until(lambda: affinities(pid) == [usable])
+    until(lambda: affinities(first) == [working])
+    slow.join()
+
+
+def affinities(pid: int | None) -> list[set[int]]:
+    """Of a process and of what it has started."""
+    assert pid is not None
+    entries = [pid, *(entry.pid for entry in list_descendants(pid))]
+    threads = [path for pid in entries for path in Path(f"/proc/{pid}/task").iterdir()]
+    return [os.sched_getaffinity(int(path.name)) for path in threads]
 
 
 def test_a_promotion_does_not_wait_for_what_the_one_before_still_answers(bench: Bench) -> None:

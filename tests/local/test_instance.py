@@ -15,6 +15,7 @@ import pytest
 from tests.instance import HOME, PROGRAM, Instance, make_instance
 from tests.local.conftest import until
 
+from ouroboros.adapters.guard import list_descendants
 from ouroboros.adapters.leftovers import instance_id, list_marked
 
 SERVICES = ["postgres", "web-preview-1", "web-preview-2", "web-preview-3", "api", "worker"]
@@ -68,6 +69,23 @@ def test_up_starts_everything_and_starting_it_again_says_so(instance: Instance) 
     foreground = instance.ouroboros("up")
     assert (foreground.status, foreground.document["error"]) == (1, "already_running")
     assert foreground.document["pid"] == first.document["pid"]
+
+
+def test_work_leaves_processors_to_surfaces_and_postgres(instance: Instance) -> None:
+    usable = os.sched_getaffinity(0)
+    if len(usable) == 1:
+        pytest.skip("this machine has one processor, which nothing can be kept off")
+    serving = {name: os.sched_getaffinity(pid_of(instance, name)) == usable for name in SERVICES}
+    assert serving == {name: name not in ("api", "worker") for name in SERVICES}
+    ours = os.sched_getaffinity(pid_of(instance, "worker"))
+    in_control, elsewhere = set(), set()
+    for entry in list_descendants(pid_of(instance, "postgres")):
+        title = Path(f"/proc/{entry.pid}/cmdline").read_bytes()
+        (in_control if b"ouroboros_control" in title else elsewhere).add(
+            frozenset(os.sched_getaffinity(entry.pid))
+        )
+    assert elsewhere == {frozenset(usable)}
+    assert frozenset(ours) in in_control
 
 
 def test_status_needs_nothing_but_the_state_directory(instance: Instance) -> None:

@@ -16,7 +16,6 @@ from ouroboros.adapters.command_runner import ProcessRunner
 from ouroboros.adapters.guard import list_processes
 from ouroboros.adapters.leftovers import list_marked, read_marker
 from ouroboros.adapters.processes import GuardedSpec, start_guarded
-from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.command import Command, Finished
 from ouroboros.domain.errors import Failed, NotFound
 
@@ -106,46 +105,6 @@ def test_a_command_that_yields_does_so_with_all_it_starts() -> None:
     assert run(python(code, yields_by=7)).output.split() == [str(min(own + 7, 19))] * 2
 
 
-def test_a_command_that_yields_does_so_for_other_sessions_too() -> None:
-    """Where sessions are weighed as autogroups, nice(2) counts within each of them only."""
-    require_autogroups()
-    code = (
-        "import time, pathlib\n"
-        "weight = lambda: pathlib.Path('/proc/self/autogroup').read_text().split()[-1]\n"
-        "until = time.monotonic() + {seconds}\n"
-        "while weight() != '7' and time.monotonic() < until: time.sleep(0.01)\n"
-        "print(weight())"
-    )
-    assert run(python(code.format(seconds=0.5))).output == "0\n"
-    assert run(python(code.format(seconds=20), yields_by=7)).output == "7\n"
-
-
-def test_what_is_started_by_who_steps_back_shares_its_session_and_is_ended_with_its_guard() -> None:
-    """The kernel takes few changes of weights, and a publish starts a dozen commands."""
-    require_autogroups()
-    code = f"""
-import os, sys, pathlib
-sys.path[:0] = {sys.path!r}
-from ouroboros.adapters.sessions import step_back, steps_back
-from ouroboros.adapters.command_runner import ProcessRunner
-from ouroboros.domain.command import Command
-assert not steps_back()
-step_back()
-assert steps_back()
-said = "import os; print(os.getsid(0), os.getpgid(0) == os.getpid());" \
-    "print(open('/proc/self/autogroup').read().split()[-1])"
-shown = Command((sys.executable, "-c", said), pathlib.Path("/"), {{}}, 20.0, yields_by=7)
-print(os.getpid(), ProcessRunner().run(shown).output.split())
-killed = "import os, time; os.kill(os.getppid(), 9); time.sleep(600)"
-done = ProcessRunner().run(Command((sys.executable, "-c", killed), pathlib.Path("/"), {{}}, 20.0))
-print(done.exit_status, done.timed_out)
-"""
-    told = run(python(code)).output.splitlines()
-    pid, shown = told[0].split(" ", 1)
-    assert shown == str([pid, "True", str(OURS_STEP_BACK)]), told
-    assert told[1].endswith("False"), told
-
-
 def test_short_slices_are_asked_for_and_kept_by_what_is_started() -> None:
     if platform.machine() != "x86_64":
         pytest.skip("the test knows the number of sched_getattr(2) for x86_64 alone")
@@ -166,11 +125,6 @@ def test_short_slices_are_asked_for_and_kept_by_what_is_started() -> None:
             shown[short] = int(said.read())
     assert shown[True] == 100_000 or shown[True] == 0, "0: a kernel before 6.12"
     assert shown[False] != 100_000
-
-
-def require_autogroups() -> None:
-    if not Path("/proc/self/autogroup").exists():
-        pytest.skip("this kernel knows no autogroups (CONFIG_SCHED_AUTOGROUP)")
 
 
 def test_signals_that_we_ignore_are_not_ignored_by_a_command() -> None:

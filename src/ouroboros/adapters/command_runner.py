@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 from ouroboros.adapters.leftovers import make_marker
 from ouroboros.adapters.processes import GuardedProcess, GuardedSpec, start_guarded
-from ouroboros.adapters.sessions import steps_back
 from ouroboros.adapters.watched_command import WatchedCommand
 from ouroboros.domain.command import Command, Finished
 from ouroboros.domain.errors import Failed, NotFound
@@ -49,7 +48,6 @@ class ProcessRunner:
             command.env,
             grace_s=_RUN_GRACE_S,
             yields_by=command.yields_by,
-            own_session=not steps_back(),
             marker=None if self._instance is None else make_marker(self._instance),
         )
         read, written = os.pipe()

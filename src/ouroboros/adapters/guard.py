@@ -12,9 +12,9 @@ reparented to it and cannot leave. Its control socket is a pipe to whoever start
 words in both directions, and end of file means that the starter is gone, so everything is ended.
 
 To the guard: the length of the specification as a line, the specification (marshal: both ends are
-the same interpreter), then `stop`, `kill`, `signal N`, `yield_no_more`. From it: `started PID`,
-`failed STAGE ERRNO`, `exited STATUS` (as a shell counts it: 128 + signal), `done PID…` (those that
-could not be ended; normally none).
+the same interpreter), then `stop`, `kill`, `signal N`, `run_on N…` (processors). From it:
+`started PID`, `failed STAGE ERRNO`, `exited STATUS` (as a shell counts it: 128 + signal),
+`done PID…` (those that could not be ended; normally none).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import select
 import struct
 import sys
 import time
-from _collections_abc import Iterator
+from _collections_abc import Collection, Iterable, Iterator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ _FIRST_PASSED_FD = 3
 _FD_OUT_OF_THE_WAY = 100
 _READ_BYTES = 65536
 _UNKILLABLE_AFTER_S = 10.0
-_WEIGH_AGAIN_MS = 50
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 _SLICE_NS = 100_000
 
@@ -51,13 +50,12 @@ _SLICE_NS = 100_000
 class ProcessEntry:
     """One line of the process table. `started` is in clock ticks since boot (proc(5), field 22)."""
 
-    __slots__ = ("group", "parent", "pid", "session", "started", "state")
+    __slots__ = ("parent", "pid", "session", "started", "state")
 
     def __init__(self, pid: int, fields: list[bytes]) -> None:
         self.pid = pid
         self.state = fields[0].decode()
         self.parent = int(fields[1])
-        self.group = int(fields[2])
         self.session = int(fields[3])
         self.started = int(fields[19])
 
@@ -173,7 +171,6 @@ class _Guard:
         self._main = 0
         self._exited = False
         self._kill_at: float | None = None
-        self._weight_due: int | None = None
         self._output = -1
         self._log = _Log(spec["log"], spec["log_limit_bytes"]) if spec["log"] else None
         self._poll = select.poll()
@@ -217,28 +214,10 @@ class _Guard:
             return False
         self._main = pid
         self._tell("started", pid)
-        if self._spec["yields_by"] and self._spec["own_session"]:
-            self._weigh(self._spec["yields_by"])
         return True
 
-    def _weigh(self, yields_by: int) -> None:
-        """Set how much the session of the process steps back for other sessions (sched(7)).
-
-        Where sessions are weighed as autogroups, nice(2) counts within each of them only. Unlike
-        a nice value, this can be taken back without a privilege; but the kernel takes one change
-        in 100 ms from all of its users together, so it is tried until it is taken.
-        """
-        self._weight_due = None
-        try:
-            with open(f"/proc/{self._main}/autogroup", "w") as file:
-                file.write(str(yields_by))
-        except BlockingIOError:
-            self._weight_due = yields_by
-        except OSError:
-            pass  # no autogroups here, or the process is gone
-
     def _turn(self) -> None:
-        wait_ms = None if self._weight_due is None else _WEIGH_AGAIN_MS
+        wait_ms = None
         if self._kill_at is not None:
             wait_ms = max(0, int((self._kill_at - time.monotonic()) * 1000) + 1)
         for fd, _ in self._poll.poll(wait_ms):
@@ -248,8 +227,6 @@ class _Guard:
                 self._copy_output()
             else:
                 self._read_signals()
-        if self._weight_due is not None:
-            self._weigh(self._weight_due)
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._end_descendants()
 
@@ -274,8 +251,8 @@ class _Guard:
                 self._kill_at = time.monotonic()
             elif verb == "signal" and not self._exited:
                 os.kill(self._main, int(numbers[0]))
-            elif verb == "yield_no_more":
-                self._weigh(0)
+            elif verb == "run_on":
+                _run_on(map(int, numbers))
 
     def _read_signals(self) -> None:
         try:
@@ -353,10 +330,8 @@ def _become_command(spec: dict[str, Any], output: int, failed: int, guard_pid: i
     stage = "setup"
     try:
         failed = fcntl.fcntl(failed, fcntl.F_DUPFD_CLOEXEC, _FD_OUT_OF_THE_WAY)
-        if spec["own_session"]:
-            os.setsid()
-        else:
-            os.setpgid(0, 0)
+        os.setsid()
+        _let_run_on(0, spec["processors"])
         if spec["short_slices"]:
             _take_short_slices()
         # The last word when the guard itself is killed; a change of uid by the command clears it.
@@ -364,13 +339,10 @@ def _become_command(spec: dict[str, Any], output: int, failed: int, guard_pid: i
         if os.getppid() != guard_pid:
             os._exit(127)
         os.umask(0o022)
-        # Only root could take a nice value back. A hardened unit forbids it, and weighs its
-        # children itself.
-        if not spec["yields_at_first"]:
-            try:
-                os.nice(spec["yields_by"])
-            except PermissionError:
-                pass
+        try:
+            os.nice(spec["yields_by"])
+        except PermissionError:
+            pass  # a hardened unit forbids it, and weighs its children itself
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         env = dict(spec["env"])
@@ -388,6 +360,26 @@ def _become_command(spec: dict[str, Any], output: int, failed: int, guard_pid: i
         os.write(failed, f"{stage} {getattr(error, 'errno', None) or errno.EINVAL}".encode())
     finally:
         os._exit(127)
+
+
+def _run_on(processors: Iterable[int]) -> None:
+    """Let every thread of every descendant run on these processors, and on no others."""
+    wanted = tuple(processors)
+    for entry in list_descendants(os.getpid()):
+        try:
+            for thread in os.listdir(f"/proc/{entry.pid}/task"):
+                _let_run_on(int(thread), wanted)
+        except OSError:
+            pass  # it has ended meanwhile
+
+
+def _let_run_on(thread: int, processors: Collection[int]) -> None:
+    """The same for one thread; without a processor it stays where it is."""
+    try:
+        if processors:
+            os.sched_setaffinity(thread, processors)
+    except OSError:
+        pass  # it has ended, or none of the processors is there any more
 
 
 def _take_short_slices() -> None:

@@ -38,9 +38,8 @@ class GuardedSpec:
     the guard writes stdout and stderr there, in two generations of `log_limit_bytes`. `stop_all`
     says whether the stop signal goes to every descendant or to the process alone; after
     `grace_s` seconds all of them are killed. `yields_by` is how much it steps back for others, in
-    steps of nice(2): for good, or `yields_at_first`, until `yield_no_more`. Without a session of
-    its own it shares that of its starter, and what that counts against other sessions. With
-    `short_slices` it is let onto a processor sooner, and for a shorter time.
+    steps of nice(2). It runs on the `processors` with these numbers, or else where its starter
+    does. With `short_slices` it is let onto a processor sooner, and for a shorter time.
     """
 
     argv: tuple[str, ...]
@@ -53,8 +52,7 @@ class GuardedSpec:
     stop_all: bool = True
     grace_s: float = 5.0
     yields_by: int = 0
-    yields_at_first: bool = False
-    own_session: bool = True
+    processors: tuple[int, ...] = ()
     short_slices: bool = False
     marker: str | None = None
     """The value of `PREVIEW_INSTANCE` for the process; None adds nothing to its environment."""
@@ -77,8 +75,7 @@ class GuardedSpec:
                 "stop_all": self.stop_all,
                 "grace_s": self.grace_s,
                 "yields_by": self.yields_by,
-                "yields_at_first": self.yields_at_first,
-                "own_session": self.own_session,
+                "processors": self.processors,
                 "short_slices": self.short_slices,
             }
         )
@@ -123,9 +120,9 @@ class GuardedProcess:
         """End everything at once."""
         self._tell("kill")
 
-    def yield_no_more(self) -> None:
-        """Let it count as much as others from now on; see `GuardedSpec`."""
-        self._tell("yield_no_more")
+    def run_on(self, processors: tuple[int, ...]) -> None:
+        """Move it and all it started to these processors."""
+        self._tell(f"run_on {' '.join(map(str, processors))}")
 
     def signal(self, number: int) -> None:
         """Send a signal to the process itself."""
@@ -188,8 +185,8 @@ class GuardedProcess:
     def _end_unguarded(self) -> None:
         def is_ours(entry: guard.ProcessEntry) -> bool:
             marker = self.spec.marker
-            with_it = self.pid is not None and self.pid in (entry.session, entry.group)
-            return with_it or (marker is not None and read_marker(entry.pid) == marker)
+            in_session = self.pid is not None and entry.session == self.pid
+            return in_session or (marker is not None and read_marker(entry.pid) == marker)
 
         end_processes(is_ours)
 
@@ -226,8 +223,7 @@ def start_guarded(
             cwd="/",
             env={} if spec.marker is None else {MARKER: spec.marker},
             pass_fds=(theirs.fileno(), *spec.fds),
-            # Not a session: its start counts as its starter's, against everybody else's.
-            process_group=0,
+            start_new_session=True,
             umask=0o022,
         )
     except OSError as error:

@@ -9,7 +9,6 @@ import os
 import sys
 from typing import Any
 
-from ouroboros.adapters.sessions import step_back
 from ouroboros.adapters.supervisor_client import write_error
 from ouroboros.domain.errors import PreviewError
 from ouroboros.entrypoints.supervisor.house import run_house
@@ -19,7 +18,6 @@ from ouroboros.settings import read_settings
 
 def main() -> int:
     """Run an instance, and tell the starter over the descriptor given as the only argument."""
-    step_back()
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as starter:
         os.set_inheritable(starter.fileno(), False)
 

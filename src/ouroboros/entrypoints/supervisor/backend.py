@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from signal import SIGUSR1
 
 from ouroboros.adapters.listeners import open_listener, require_free_port
-from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.errors import PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.supervisor.children import Children
@@ -25,7 +24,6 @@ from ouroboros.ports import BackendSpec, BackendStatus
 _READY_WAIT_S = 10.0
 _LEAVING_WAIT_S = 1.0
 _DEATHS_UNTIL_FAILED = 5
-# Nobody waits for a candidate but the publish; visitors of other slots would feel its start.
 
 
 class SlotBackend:
@@ -115,9 +113,7 @@ class SlotBackend:
             public = self._port.hold()
             with open_listener(0) as private:
                 port = private.getsockname()[1]
-                candidate = await start_serving(
-                    spec, self._children, (private, public), port, OURS_STEP_BACK
-                )
+                candidate = await start_serving(spec, self._children, (private, public), port)
         except PreviewError:
             self._release_unused_port()
             raise
@@ -141,13 +137,13 @@ class SlotBackend:
         if not await candidate.wait_ready(_READY_WAIT_S):
             raise _not_ready(candidate, self.slot)
         self._port.stop_apologizing()
-        candidate.child.process.yield_no_more()
         candidate.child.process.signal(SIGUSR1)
         if not await candidate.proves_itself_on(self.slot.api_port, self._patience.promotion_s):
             await self._end_candidate()
             if self._failed:
                 await self._port.apologize()
             raise _unproven(candidate, self.slot, self._patience.promotion_s)
+        candidate.child.serve()
         await self._cancel_reviver()
         before, self._live, self._candidate = self._live, candidate, None
         self._forget()
@@ -155,6 +151,7 @@ class SlotBackend:
         self._spec = candidate.spec
         candidate.follow(self._changed, self._note_death)
         if before is not None:
+            before.child.leave()
             leaving = asyncio.create_task(before.end())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
@@ -216,7 +213,11 @@ class SlotBackend:
         listeners = () if spec.listen == "port" else (self._port.hold(),)
         live = await start_serving(spec, self._children, listeners, self.slot.api_port)
         self._live = live
-        live.follow(self._changed, self._note_death)
+        live.follow(lambda: self._note_readiness(live), self._note_death)
+
+    def _note_readiness(self, live: Serving) -> None:
+        live.child.serve()
+        self._changed()
 
     def _note_death(self, serving: Serving) -> None:
         if self._live is not serving:

@@ -10,14 +10,16 @@ from dataclasses import replace
 from ouroboros.adapters.guard import read_process, set_child_subreaper
 from ouroboros.adapters.leftovers import end_adopted, make_marker
 from ouroboros.adapters.processes import GuardedProcess, GuardedSpec, start_guarded
+from ouroboros.adapters.processors import Processors
 from ouroboros.domain.errors import Failed
 
 
 class Child:
     """One guarded process: `spawned` is set when it runs or could not start, `gone` at its end."""
 
-    def __init__(self, process: GuardedProcess) -> None:
+    def __init__(self, process: GuardedProcess, processors: Processors) -> None:
         self.process = process
+        self._processors = processors
         self.spawned = asyncio.Event()
         self.gone = asyncio.Event()
 
@@ -41,6 +43,14 @@ class Child:
             return "signal 9 (its guard was killed)"
         return f"signal {status - 128}" if status > 128 else f"status {status}"
 
+    def serve(self) -> None:
+        """Let it run on all processors: visitors wait for it from now on."""
+        self.process.run_on(self._processors.serving)
+
+    def leave(self) -> None:
+        """Let it run where other work does: visitors do not wait for it any more."""
+        self.process.run_on(self._processors.working)
+
     async def wait_spawned(self) -> int:
         """Wait until it runs; returns its pid. Raises `process_not_started`."""
         await self.spawned.wait()
@@ -62,14 +72,23 @@ class Child:
 class Children:
     """All guarded processes of this supervisor."""
 
-    def __init__(self, instance: str) -> None:
+    def __init__(self, instance: str, processors: Processors) -> None:
         self._instance = instance
+        self._processors = processors
         self._alive: dict[int, Child] = {}
         set_child_subreaper()
 
-    def start(self, spec: GuardedSpec) -> Child:
-        """Start a process with the mark of this instance; raises `process_not_started`."""
-        child = Child(start_guarded(replace(spec, marker=make_marker(self._instance))))
+    def start(self, spec: GuardedSpec, serves_visitors: bool = False) -> Child:
+        """Start a process with the mark of this instance; raises `process_not_started`.
+
+        One that serves visitors may use all processors, any other those for work (ADR 0032).
+        """
+        marked = replace(
+            spec,
+            marker=make_marker(self._instance),
+            processors=self._processors.serving if serves_visitors else (),
+        )
+        child = Child(start_guarded(marked), self._processors)
         descriptor = child.process.fileno()
         self._alive[descriptor] = child
         asyncio.get_running_loop().add_reader(descriptor, self._read, descriptor)

@@ -15,6 +15,7 @@ from typing import Any
 
 from ouroboros.adapters.instance_record import InstanceRecord, read_boot_id, write_instance
 from ouroboros.adapters.leftovers import instance_id
+from ouroboros.adapters.processors import confine_work
 from ouroboros.adapters.supervisor_client import SOCKET_NAME
 from ouroboros.domain.errors import BadInput, Refused
 from ouroboros.entrypoints.supervisor.backend import SlotBackend
@@ -83,7 +84,8 @@ class _House:
     ) -> None:
         self._settings = settings
         self._progress = progress
-        self._children = Children(instance_id(settings.state_dir))
+        instance = instance_id(settings.state_dir)
+        self._children = Children(instance, confine_work(instance))
         self._watches = [
             Watch(service, self._children, self._note_change, patience) for service in services
         ]

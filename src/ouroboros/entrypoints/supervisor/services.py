@@ -67,7 +67,7 @@ class Service:
     grace_s: float = 10.0
     ready_limit_s: float = 60.0
     serves_visitors: bool = False
-    """What does not serve them steps back for what does."""
+    """What does not serve them leaves some processors to what does."""
 
 
 def plan_services(settings: Settings, environ: Mapping[str, str]) -> tuple[Service, ...]:
@@ -88,6 +88,7 @@ def plan_services(settings: Settings, environ: Mapping[str, str]) -> tuple[Servi
         stop_signal=SIGINT,  # fast shutdown; PostgreSQL manual 19.5
         grace_s=20.0,
         ready_limit_s=120.0,
+        serves_visitors=True,  # in its sessions of slots; those of ours confine themselves
     )
     api = Service(
         "api",

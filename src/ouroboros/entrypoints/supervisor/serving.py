@@ -120,12 +120,11 @@ async def start_serving(
     children: Children,
     listeners: tuple[socket.socket, ...],
     port: int,
-    yields_by: int = 0,
 ) -> Serving:
     """Start a backend process that will answer on `port`; raises `process_not_started`.
 
-    Returns when the process runs, before it is ready; `follow` it then. It steps back for others
-    by `yields_by` steps of nice(2) until its `GuardedProcess.yield_no_more`.
+    Returns when the process runs, before it is ready; `follow` it then. Its start is work that no
+    visitor of another slot shall feel: `Child.serve` lets it run where they are served.
     """
     nonce = spec.env.get(_NONCE) or token_hex(16)
     spec.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,8 +136,6 @@ async def start_serving(
             fds=tuple(listener.fileno() for listener in listeners),
             log_path=spec.log_path,
             grace_s=_GRACE_S,
-            yields_by=yields_by,
-            yields_at_first=True,
             short_slices=True,
         )
     )

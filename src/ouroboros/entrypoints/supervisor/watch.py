@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from ouroboros.adapters.processes import GuardedSpec
-from ouroboros.adapters.sessions import OURS_STEP_BACK
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut
 from ouroboros.entrypoints.supervisor.children import Child, Children
 from ouroboros.entrypoints.supervisor.probe import probe
@@ -98,7 +97,9 @@ class Watch:
 
     async def _start_once(self) -> Child:
         self._set_state("starting")
-        child = self._children.start(_guarded(self.service, self.service.argv))
+        child = self._children.start(
+            _guarded(self.service, self.service.argv), self.service.serves_visitors
+        )
         self._child = child
         self._since = datetime.now(UTC)
         await child.wait_spawned()
@@ -236,7 +237,5 @@ def _guarded(service: Service, argv: tuple[str, ...]) -> GuardedSpec:
         stop_signal=service.stop_signal,
         stop_all=False,
         grace_s=service.grace_s,
-        yields_by=0 if service.serves_visitors else OURS_STEP_BACK,
-        yields_at_first=True,
         short_slices=service.serves_visitors,
     )
