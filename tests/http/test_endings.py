@@ -84,6 +84,26 @@ def test_a_hundred_waiting_answers_keep_nobody_from_a_quick_one(served):
         assert {each.result() for each in waiting} == {200}
 
 
+def test_who_waits_for_its_turn_at_a_slot_keeps_nobody_from_a_quick_answer(served, monkeypatch):
+    monkeypatch.setattr("ouroboros.adapters.control.slots._WORK_WAIT_S", 4.0)
+    slot = served.at.settings.pool.slots[0]
+
+    def reset() -> int:
+        with served.local() as api:
+            asked = {"strategy": "empty"}
+            return api.post(f"/api/slots/{slot.id}/database/reset", json=asked).status_code
+
+    many = 50  # more than all other threads
+    with ThreadPoolExecutor(many) as askers:
+        with served.at.slots.exclusive_work(slot):
+            waiting = [askers.submit(reset) for _ in range(many)]
+            time.sleep(1)
+            with served.local() as api:
+                assert api.get("/api/slots").status_code == 200
+            assert not any(each.done() for each in waiting)
+            assert {each.result() for each in waiting} == {409}
+
+
 def test_one_run_cannot_take_every_thread(served, monkeypatch):
     monkeypatch.setattr(gate, "_MOST_OPEN", 2)
     served.lease("greedy")

@@ -50,12 +50,13 @@ class Worker:
         self._at = installation
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._turn = threading.Event()
         self._busy: dict[str, threading.Thread] = {}
 
     def stop(self) -> None:
         """Ask the loops to end; running publishes are continued by the next worker."""
         self._stop.set()
-        self._wake.set()
+        self._rouse()
 
     def run(self) -> None:
         """Work until stopped."""
@@ -63,8 +64,13 @@ class Worker:
         self._patiently("recover databases", self._at.databases.recover)
         self._patiently("start backends", self._start_backends)
         self._patiently("continue publishes", self._continue_publishes)
-        loops = (self._listen, self._prepare_databases, self._take_pictures, self._collect_by_size)
-        for loop in loops:
+        for loop in (
+            self._listen,
+            self._keep_leases,
+            self._prepare_databases,
+            self._take_pictures,
+            self._collect_by_size,
+        ):
             threading.Thread(target=loop, name=loop.__name__, daemon=True).start()
         self._patiently("pull requests", PullRequestLoops(self._at, self._stop).start)
         service_manager = Supervisor(self._at.environ)
@@ -73,11 +79,21 @@ class Worker:
             service_manager.alive()
             self._wake.clear()
             self._patiently("tell", self._at.leases.tell_alive)
-            self._patiently("reap", self._at.keeper.reap)
-            self._patiently("evict", self._at.evictor.evict)
             self._patiently("publish", self._begin_publishes)
             self._patiently("collect", self._at.collector.collect_releases)
             self._wake.wait(_LOOK_EVERY_S)
+
+    def _rouse(self) -> None:
+        self._wake.set()
+        self._turn.set()
+
+    def _keep_leases(self) -> None:
+        """End overdue leases; apart, because a backend may take longer to stop than a watchdog."""
+        while not self._stop.is_set():
+            self._turn.clear()
+            self._patiently("reap", self._at.keeper.reap)
+            self._patiently("evict", self._at.evictor.evict)
+            self._turn.wait(_LOOK_EVERY_S)
 
     def _collect_by_size(self) -> None:
         """Once an hour, because it measures; releases go at once."""
@@ -199,9 +215,9 @@ class Worker:
                 with psycopg.connect(self._at.access.control_dsn(), autocommit=True) as connection:
                     connection.execute(f"LISTEN {PUBLISHES_CHANNEL}")
                     connection.execute(f"LISTEN {SLOTS_CHANNEL}")
-                    self._wake.set()
+                    self._rouse()
                     for _ in connection.notifies():
-                        self._wake.set()
+                        self._rouse()
             except psycopg.Error as error:
                 _log.warning("not listening", error=type(error).__name__)
                 self._stop.wait(_RETRY_S)

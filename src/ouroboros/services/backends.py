@@ -7,6 +7,7 @@ it is not started.
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,31 +98,31 @@ class Backends:
         release = self.web_roots.live_release(slot)
         return None if release is None else released_backend(release, read_release(release))
 
-    def start(self, slot: Slot) -> dict[str, Any]:
+    def start(self, slot: Slot, run_id: str | None = None) -> dict[str, Any]:
         """Start the live release's backend and wait until it is healthy; no error when it runs.
 
-        Raises `nothing_published`, `backend_start_failed`, `backend_not_ready`.
+        Raises `nothing_published`, `backend_start_failed`, `backend_not_ready`, and `lease_lost`
+        when the lease it was published under has ended, or is not the given run's.
         """
-        self.begin_start(slot)
+        self.begin_start(slot, run_id)
         return self._ready(slot)
 
-    def begin_start(self, slot: Slot) -> None:
+    def begin_start(self, slot: Slot, run_id: str | None = None) -> None:
         """Start the live release's backend without waiting for it.
 
-        Raises `nothing_published`, `slot_busy` while a publish has the database changed.
+        Raises `nothing_published`, `lease_lost`, `slot_busy` while a publish has the database
+        changed.
         """
-        self._require_own_schema(slot)
-        self.runtime.start(slot, self._live_spec(slot))
+        self._start_under_lease(slot, self._live_spec(slot, run_id))
 
-    def restart(self, slot: Slot) -> dict[str, Any]:
+    def restart(self, slot: Slot, run_id: str | None = None) -> dict[str, Any]:
         """Restart the live release's backend and wait until it is healthy; raises as `start`."""
-        self._require_own_schema(slot)
-        spec = self._live_spec(slot)
+        spec = self._live_spec(slot, run_id)
         with visitors_held_back(self.web_roots, slot, spec.fence):
             # Where the listener is inherited it is held meanwhile, and requests wait in it.
             end = self.runtime.park if spec.listen == "socket" else self.runtime.stop
             end(slot, spec.fence)
-            self.runtime.start(slot, spec)
+            self._start_under_lease(slot, spec)
         return self._ready(slot)
 
     def stop(self, slot: Slot, run_id: str | None = None) -> dict[str, Any]:
@@ -186,7 +187,24 @@ class Backends:
                 {"slot_id": slot.id},
             )
 
-    def _live_spec(self, slot: Slot) -> BackendSpec:
+    def _start_under_lease(self, slot: Slot, spec: BackendSpec) -> None:
+        """Start it, and end it again when its lease has ended meanwhile (`lease_lost`).
+
+        The end of a lease stops the slot's backend, which may have been just before ours began.
+        """
+        self.runtime.start(slot, spec)
+        try:
+            self.slots.require_holder(slot, spec.run_id)
+        except Refused:
+            with suppress(Refused):  # the next holder has begun already, and ended ours with that
+                self.runtime.stop(slot, spec.fence)
+            raise
+
+    def _live_spec(self, slot: Slot, run_id: str | None) -> BackendSpec:
+        """What to run now, for a run only under its lease; raises as `begin_start`."""
+        self._require_own_schema(slot)
+        if run_id is not None:
+            self.slots.require_holder(slot, run_id)
         released = self.live(slot)
         if released is None:
             raise Refused(

@@ -3,7 +3,6 @@
 import asyncio
 from functools import partial
 
-from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -67,7 +66,6 @@ _MODULES = (
     webhooks,
     pages,
 )
-_MOST_WAITING = 300  # runs for a slot, and readers for a step; each holds a thread
 ROUTERS = tuple(module.router for module in _MODULES)
 """All routes, in the order of the description."""
 
@@ -93,7 +91,6 @@ def make_app(installation: Installation) -> FastAPI:
     app.state.slot_changes = ChangeListener(dsn, SLOTS_CHANNEL)
     app.state.publish_changes = ChangeListener(dsn, OUTPUT_CHANNEL, PUBLISHES_CHANNEL)
     app.state.closing = asyncio.Event()
-    app.state.waiting = CapacityLimiter(_MOST_WAITING)
     app.state.metrics = metrics.make_registry(installation)
     for router in ROUTERS:
         app.include_router(router)

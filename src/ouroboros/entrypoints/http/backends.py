@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 
 from ouroboros.entrypoints.http.asked import Asked
-from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot
+from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot, may_wait
 
 router = APIRouter(prefix="/api/slots/{slot}", tags=["backends"])
 
@@ -24,27 +24,30 @@ def status(at: At, slot: PathSlot) -> dict[str, Any]:
 
 
 @router.get("/backend/health")
+@may_wait
 def health(at: At, slot: PathSlot) -> dict[str, Any]:
     """Ask the backend itself; 503 `backend_unhealthy` when it does not answer well."""
     return {"ok": True, **at.backends.health(slot)}
 
 
 @router.post("/backend/{verb}")
+@may_wait
 def act(
     at: At, slot: PathSlot, verb: Literal["start", "restart", "stop"], bound_run: BoundRun
 ) -> dict[str, Any]:
     """Start, restart or stop it; repeating one is no error."""
     match verb:
         case "start":
-            described = at.backends.start(slot)
+            described = at.backends.start(slot, bound_run)
         case "restart":
-            described = at.backends.restart(slot)
+            described = at.backends.restart(slot, bound_run)
         case "stop":
             described = at.backends.stop(slot, bound_run)
     return {"ok": True, **described}
 
 
 @router.post("/migrate")
+@may_wait
 def migrate(at: At, slot: PathSlot, asked: MigrateRequest, bound_run: BoundRun) -> dict[str, Any]:
     """Run the live release's migrations on the slot's database, or on a throw-away clone."""
     if asked.rehearse:

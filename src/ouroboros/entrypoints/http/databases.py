@@ -9,7 +9,7 @@ from ouroboros.domain.identifiers import parse_run_id
 from ouroboros.domain.reset import EMPTY, Source, choose_source
 from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.http.asked import Asked
-from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot
+from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot, may_wait
 
 router = APIRouter(prefix="/api/slots/{slot}/database", tags=["databases"])
 
@@ -27,6 +27,7 @@ class ResetRequest(Asked):
 
 
 @router.post("/reset")
+@may_wait
 def reset(at: At, slot: PathSlot, asked: ResetRequest, bound_run: BoundRun) -> dict[str, Any]:
     """Bring the slot's database to a known state; a run may only reset the slot it holds.
 

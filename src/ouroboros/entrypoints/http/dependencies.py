@@ -1,9 +1,11 @@
 """What every route is handed."""
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from typing import Annotated, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
@@ -12,6 +14,10 @@ from ouroboros.domain.access import Principal
 from ouroboros.domain.slot import Slot
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_MOST_WAITING = 300  # for a slot, a step, a turn or a database; each holds a thread
+_limiter: RunVar[CapacityLimiter] = RunVar("waiting")
 
 
 def installation_of(request: Request) -> Installation:
@@ -28,10 +34,24 @@ def slot_of(slot: str, at: At) -> Slot:
     return at.settings.pool.parse(slot)
 
 
-async def waiting(request: Request, act: Callable[[], T]) -> T:
+async def waiting(act: Callable[[], T]) -> T:
     """Do what may wait for long in a thread of its own kind, so that what is quick has one, too."""
-    limiter: CapacityLimiter = request.app.state.waiting
+    try:
+        limiter = _limiter.get()
+    except LookupError:
+        limiter = CapacityLimiter(_MOST_WAITING)
+        _limiter.set(limiter)
     return await run_sync(act, limiter=limiter)
+
+
+def may_wait(endpoint: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """An endpoint that may wait for long, done by `waiting`."""
+
+    @wraps(endpoint)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await waiting(partial(endpoint, *args, **kwargs))
+
+    return run
 
 
 def bound_run_of(request: Request) -> str | None:

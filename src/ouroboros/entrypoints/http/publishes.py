@@ -70,7 +70,7 @@ async def get_publish(
     """One publish with its steps; with `wait_s` the answer waits until it differs from `seen`."""
     if wait_s == 0:
         return {"ok": True, **await run_sync(describe_publish, at, publish_id)}
-    return await waiting(request, partial(_wait, request, at, publish_id, wait_s, seen))
+    return await waiting(partial(_wait, request, at, publish_id, wait_s, seen))
 
 
 def _wait(request: Request, at: At, publish_id: str, wait_s: float, seen: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Slots: the list, the contract, and leasing."""
 
-from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -9,7 +8,7 @@ from pydantic import Field
 from ouroboros.domain.identifiers import branch_of, parse_ref, parse_run_id
 from ouroboros.domain.reset import choose_source
 from ouroboros.entrypoints.http.asked import Asked
-from ouroboros.entrypoints.http.dependencies import At, PathSlot, waiting
+from ouroboros.entrypoints.http.dependencies import At, PathSlot, may_wait
 
 router = APIRouter(prefix="/api", tags=["slots"])
 
@@ -80,12 +79,9 @@ def list_resets(
 
 
 @router.post("/slots/acquire")
-async def acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
+@may_wait
+def acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
     """Lease a slot and reset its database; 202 `waiting_for_slot` when none is free."""
-    return await waiting(request, partial(_acquire, at, asked, request))
-
-
-def _acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
     run_id = parse_run_id(asked.run_id)
     source = choose_source(asked.strategy, asked.seed_version, asked.snapshot_version)
     if asked.dry_run:
@@ -119,6 +115,7 @@ def _acquire(at: At, asked: AcquireRequest, request: Request) -> dict[str, Any]:
 
 
 @router.post("/slots/reap-expired")
+@may_wait
 def reap(at: At) -> dict[str, Any]:
     """End overdue leases and hand their slots on."""
     ended = at.keeper.reap()
@@ -144,6 +141,7 @@ def heartbeat(at: At, slot: PathSlot, asked: RunRequest) -> dict[str, Any]:
 
 
 @router.post("/slots/{slot}/release")
+@may_wait
 def release(at: At, slot: PathSlot, asked: RunRequest) -> dict[str, Any]:
     """End the run's lease; its publish is cancelled first, its backend stopped after."""
     ended = at.keeper.release(slot, parse_run_id(asked.run_id))
@@ -157,6 +155,7 @@ def release(at: At, slot: PathSlot, asked: RunRequest) -> dict[str, Any]:
 
 
 @router.post("/slots/{slot}/lock")
+@may_wait
 def lock(request: Request, at: At, slot: PathSlot, asked: LockRequest) -> dict[str, Any]:
     """Let nobody be given the slot; who holds it keeps it to the end of its lease."""
     changed = at.locker.lock(slot, asked.reason, request.state.principal.name)

@@ -10,7 +10,7 @@ from ouroboros.domain.errors import Denied, Refused
 from ouroboros.domain.reset import choose_source
 from ouroboros.entrypoints.http.asked import Asked
 from ouroboros.entrypoints.http.browsers import is_socket
-from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot
+from ouroboros.entrypoints.http.dependencies import At, BoundRun, PathSlot, may_wait
 
 router = APIRouter(prefix="/api", tags=["databases"])
 
@@ -49,6 +49,7 @@ def sources(at: At) -> dict[str, Any]:
 
 
 @router.post("/databases/fingerprint")
+@may_wait
 def fingerprint_of_source(at: At, asked: SourceRequest) -> dict[str, Any]:
     """The fingerprint of a seed or snapshot; builds its template when there is none."""
     source = choose_source(asked.strategy, asked.seed_version, asked.snapshot_version)
@@ -61,18 +62,21 @@ def fingerprint_of_source(at: At, asked: SourceRequest) -> dict[str, Any]:
 
 
 @router.post("/databases/snapshots/{name}/archive")
+@may_wait
 def archive_snapshot(at: At, name: str) -> dict[str, Any]:
     """Make sure that a snapshot has a file, and say where."""
     return {"ok": True, **at.databases.archive_snapshot(name)}
 
 
 @router.post("/databases/snapshots/{name}/delete")
+@may_wait
 def delete_snapshot(at: At, name: str) -> dict[str, Any]:
     """Delete a snapshot that no slot is on, with its file."""
     return {"ok": True, **at.databases.delete_snapshot(name)}
 
 
 @router.post("/slots/{slot}/database/snapshot")
+@may_wait
 def take_snapshot(
     at: At, slot: PathSlot, asked: SnapshotRequest, bound_run: BoundRun
 ) -> dict[str, Any]:
@@ -83,12 +87,14 @@ def take_snapshot(
 
 
 @router.get("/slots/{slot}/database/fingerprint")
+@may_wait
 def fingerprint_of_slot(at: At, slot: PathSlot) -> dict[str, Any]:
     """The fingerprint of a slot's database now, and the one its last reset promised."""
     return {"ok": True, "slot_id": slot.id, **at.databases.fingerprint(slot)}
 
 
 @router.post("/slots/{slot}/database/verify")
+@may_wait
 def verify(at: At, slot: PathSlot) -> dict[str, Any]:
     """Whether a slot's database is what its last reset promised (`database_differs`)."""
     found = {"slot_id": slot.id, **at.databases.verify(slot)}
@@ -105,6 +111,7 @@ def verify(at: At, slot: PathSlot) -> dict[str, Any]:
 
 
 @router.post("/slots/{slot}/database/diff")
+@may_wait
 def diff(at: At, slot: PathSlot, asked: SampleSize) -> dict[str, Any]:
     """What changed in a slot's database since its reset."""
     return {"ok": True, "slot_id": slot.id, **at.databases.diff(slot, asked.samples)}

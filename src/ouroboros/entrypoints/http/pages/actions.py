@@ -5,6 +5,7 @@ session; whatever it does is one call of a service, the same that the API makes.
 """
 
 import hmac
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from ouroboros.domain.access import Principal, Rule, require
 from ouroboros.domain.errors import Denied, NotFound, PreviewError
 from ouroboros.entrypoints.http.bodies import form_of
 from ouroboros.entrypoints.http.browsers import cookie_name, form_token
-from ouroboros.entrypoints.http.dependencies import At
+from ouroboros.entrypoints.http.dependencies import At, waiting
 from ouroboros.entrypoints.http.pages.action import Action, Subject
 from ouroboros.entrypoints.http.pages.action_list import ACTIONS
 from ouroboros.entrypoints.http.pages.rendering import show
@@ -43,7 +44,7 @@ async def act(request: Request, at: At, action: str) -> Response:
     _require_form_token(request, form)
     subject = await run_sync(_subject, at, form)
     try:
-        where = await run_sync(chosen.do, at, subject, form, principal)
+        where = await waiting(partial(chosen.do, at, subject, form, principal))
     except PreviewError as error:
         return _page(request, chosen, subject, form, error=error)
     return RedirectResponse(where, 303)
