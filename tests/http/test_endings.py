@@ -94,14 +94,13 @@ def test_who_waits_for_its_turn_at_a_slot_keeps_nobody_from_a_quick_answer(serve
             return api.post(f"/api/slots/{slot.id}/database/reset", json=asked).status_code
 
     many = 50  # more than all other threads
-    with ThreadPoolExecutor(many) as askers:
-        with served.at.slots.exclusive_work(slot):
-            waiting = [askers.submit(reset) for _ in range(many)]
-            time.sleep(1)
-            with served.local() as api:
-                assert api.get("/api/slots").status_code == 200
-            assert not any(each.done() for each in waiting)
-            assert {each.result() for each in waiting} == {409}
+    with ThreadPoolExecutor(many) as askers, served.at.slots.exclusive_work(slot):
+        waiting = [askers.submit(reset) for _ in range(many)]
+        time.sleep(1)
+        with served.local() as api:
+            assert api.get("/api/slots").status_code == 200
+        assert not any(each.done() for each in waiting)
+        assert {each.result() for each in waiting} == {409}
 
 
 def test_one_run_cannot_take_every_thread(served, monkeypatch):
