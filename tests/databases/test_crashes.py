@@ -90,17 +90,18 @@ def crashes(tmp_path_factory) -> Iterator[tuple[World, Crasher]]:
 
 def settle_and_check(world: World) -> None:
     """Recover as the worker does, then look at everything."""
+    expected = {f"app_preview_{n}{suffix}" for n in (1, 2, 3) for suffix in ("", "__next")}
     deadline = time.monotonic() + 30
     while True:
         world.databases.recover()
         world.settle()
-        if all(row["reset_status"] != "running" for row in world.rows()):
+        running = [row for row in world.rows() if row["reset_status"] == "running"]
+        found = {name for name in world.ours() if not name.startswith("ouroboros_tpl")}
+        if not running and found == expected:
             break
         # The session of a killed process ends a moment later, and its locks with it.
-        assert time.monotonic() < deadline, "a row was left running"
+        assert time.monotonic() < deadline, f"left: {running}, {found ^ expected}"
         time.sleep(0.02)
-    expected = {f"app_preview_{n}{suffix}" for n in (1, 2, 3) for suffix in ("", "__next")}
-    assert {name for name in world.ours() if not name.startswith("ouroboros_tpl")} == expected
     fingerprints = {
         row["seed_version"]: row["details"]["fingerprint"]
         for row in world.rows()

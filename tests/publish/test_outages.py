@@ -91,16 +91,18 @@ def patiently(act: Callable[[], Any], limit_s: float = 120.0) -> Any:
             time.sleep(0.1)
 
 
-def publish_through(world: CrashWorld, count: int, outages: Outages) -> None:
+def publish_through(world: CrashWorld, least: int, outages: Outages) -> None:
+    """So many publishes, and more until PostgreSQL has gone away and come back at least once."""
+    count = 0
     with outages:
-        for _ in range(count):
+        while count < least or not outages.stopped + outages.killed:
+            count += 1
             publish_id = patiently(world.queue_publish)
             assert world.workers.order(publish=publish_id, arm={}) == "ended 0"
             found = patiently(lambda: world.at.publishes.get(publish_id))  # noqa: B023
             assert found["state"] == "ready", found
             world.live = publish_id
     print(f"{count} publishes, PostgreSQL stopped {outages.stopped}×, killed {outages.killed}×")
-    assert outages.stopped + outages.killed > 0
     patiently(lambda: world.require_whole(world.live))
 
 

@@ -49,6 +49,8 @@ _PASSING = (
 """What keeps something from being undone now, and will pass."""
 _PASSING_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _UNDO_LIMIT_S = 900.0
+_STEWARD_GONE = ("steward_failed", "steward_unreachable", "supervisor_unreachable")
+_STEWARD_BACK_S = 2.0
 
 
 def _nothing_to_undo(work: Work) -> None:
@@ -121,7 +123,7 @@ def _run_steps(
         if row is not None and row["state"] == "done" and step.lasting:
             continue
         try:
-            _run_step(work, step, position)
+            _run_step_patiently(work, step, position)
         except PreviewError as error:
             if error.code in _OF_THE_CONTROL_PLANE:
                 raise
@@ -145,6 +147,21 @@ def _become_ready(work: Work, pipeline: Sequence[Step]) -> tuple[Step, PreviewEr
             raise
         return pipeline[-1], error
     return None
+
+
+def _run_step_patiently(work: Work, step: Step, position: int) -> None:
+    """Run a step, and once more when the steward ended meanwhile: that is no fault of the branch.
+
+    systemd starts the steward again, which ends what ran for it before it takes anything new.
+    """
+    try:
+        _run_step(work, step, position)
+    except PreviewError as error:
+        if error.code not in _STEWARD_GONE:
+            raise
+        _note(work, f"once more in {_STEWARD_BACK_S:g} s")
+        time.sleep(_STEWARD_BACK_S)
+        _run_step(work, step, position)
 
 
 def _run_step(work: Work, step: Step, position: int) -> None:
