@@ -1,5 +1,7 @@
 """What somebody opened ends with what they are known by, and waiting takes nothing from others."""
 
+import asyncio
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +10,7 @@ import pytest
 from tests.http.conftest import BROWSER
 from tests.http.test_events import Stream
 
+from ouroboros.adapters.control.events import EventFilter
 from ouroboros.entrypoints.http import admission, gate, news
 from ouroboros.entrypoints.http.rates import Rates
 
@@ -58,6 +61,34 @@ def test_a_reader_that_missed_more_than_a_page_gets_all_of_it(served, monkeypatc
         stream = Stream(api, after=last)
         for run in runs:
             stream.wait(lambda f, run=run: run in f["data"] and "lease.granted" in f["data"])
+
+
+def test_a_reader_that_falls_behind_is_ended_so_that_it_asks_for_what_it_missed(
+    served, monkeypatch
+):
+    monkeypatch.setattr(news, "_MOST_WAITING", 2)
+
+    class Admitted:
+        async def holds(self) -> bool:
+            return True
+
+    async def read(items: int) -> int:
+        told = served.app.state.news
+        stream = told.follow(EventFilter(), None, Admitted())
+        await anext(stream)
+        for _ in range(items):
+            told._hand_out(news.Item("slots", {}))
+        await asyncio.sleep(0)
+        seen = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                async for _ in stream:
+                    seen += 1
+                return -1  # it has ended
+        return seen
+
+    assert asyncio.run(read(2)) == 2
+    assert asyncio.run(read(3)) == -1
 
 
 def test_a_hundred_waiting_answers_keep_nobody_from_a_quick_one(served):
