@@ -84,6 +84,8 @@ def test_an_unchanged_document_is_not_sent_again(served):
 def test_head_is_a_get_without_its_body(served):
     with served.tcp() as api:
         for path in ("/api/slots", "/", "/events"):
-            head, got = api.head(path), api.get(path)
+            # A page tells times, so its length may change once between two requests.
+            before, head, after = api.get(path), api.head(path), api.get(path)
             assert (head.status_code, head.content) == (200, b"")
-            assert head.headers["content-length"] == str(len(got.content))
+            lengths = {len(before.content), len(after.content)}
+            assert int(head.headers["content-length"]) in lengths
