@@ -1,12 +1,7 @@
-"""Backends of slots: what to run for a release, bound to the slot's database, and the five verbs.
-
-The binding is checked here, before anything runs: a backend gets its own slot's database URL or
-it is not started.
-"""
+"""Backends of slots: what to run for a release in the slot it is for, and the five verbs."""
 
 import secrets
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,33 +11,18 @@ from ouroboros.adapters.control.slots import SlotReader
 from ouroboros.adapters.http_probe import ask
 from ouroboros.adapters.release_files import read_release
 from ouroboros.adapters.web_roots import WebRoots
-from ouroboros.domain.application import Backend, fill
-from ouroboros.domain.database_url import require_own_database
+from ouroboros.domain.application import fill
 from ouroboros.domain.errors import Failed, Refused, TimedOut, Unhealthy
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.environment import backend_environment, base_environment
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime, BackendSpec, BackendStatus
+from ouroboros.services.binding import placeholders, require_bound, resolve_argv
 from ouroboros.services.databases import SlotDatabases
 from ouroboros.services.holding import visitors_held_back
+from ouroboros.services.released_backend import ReleasedBackend, released_backend
 
 _POLL_S = 0.05
-LAUNCHERS = Path(__file__).resolve().parents[1] / "adapters" / "launchers"
-
-
-@dataclass(frozen=True, slots=True)
-class ReleasedBackend:
-    """What a release says about its backend; `release.json` holds it without secrets."""
-
-    publish_id: str
-    run_id: str
-    commit_sha: str
-    fence: int
-    directory: Path
-    backend: Backend
-    migrate: tuple[str, ...]
-    migrate_directory: Path
-    migrations: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,95 +220,3 @@ class Backends:
             "health": health,
             "log_file": str(self.layout.backend_log(slot)),
         }
-
-
-def released_backend(release: Path, document: Mapping[str, Any]) -> ReleasedBackend | None:
-    """Read what `release.json` says about the backend; None when there is none.
-
-    Raises `release_damaged`.
-    """
-    stored = document.get("backend")
-    if not stored:
-        return None
-    try:
-        return _read_backend(release, document, stored)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Failed(
-            "release_damaged",
-            f"{release.name}/release.json says nothing usable about the backend: {error!r}",
-            "publish again",
-        ) from error
-
-
-def _read_backend(
-    release: Path, document: Mapping[str, Any], stored: Mapping[str, Any]
-) -> ReleasedBackend:
-    source = release / "src"
-    return ReleasedBackend(
-        publish_id=document["publish_id"],
-        run_id=document["run_id"],
-        commit_sha=document["commit_sha"],
-        fence=document["fence"],
-        directory=source / stored["dir"],
-        backend=Backend(
-            start=tuple(stored["start"]),
-            dir=stored["dir"],
-            listen=stored["listen"],
-            health=stored["health"],
-            env=stored["env"],
-            egress=tuple(stored.get("egress", ())),
-        ),
-        migrate=tuple(document["migrate"]),
-        migrate_directory=source / document["migrate_dir"],
-        migrations=document.get("migrations"),
-    )
-
-
-def placeholders(slot: Slot, environment: Mapping[str, str]) -> dict[str, str]:
-    """What `{name}` stands for in an application's commands and environment."""
-    return {
-        "port": str(slot.api_port),
-        "database.url": environment["DATABASE_URL"],
-        "slot.id": slot.id,
-        "slot.number": str(slot.number),
-        "preview.url": slot.preview_url,
-        "run.id": environment["RUN_ID"],
-        "commit": environment["COMMIT_SHA"],
-        "launcher.asgi": str(LAUNCHERS / "asgi.py"),
-    }
-
-
-def resolve_argv(
-    argv: tuple[str, ...], directory: Path, values: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Fill placeholders; a program named by a relative path lies in the directory.
-
-    A database URL in an argument would be visible to other users of the host, so its placeholder
-    is refused there: `secret_in_arguments`.
-    """
-    if any("{database.url}" in item for item in argv):
-        raise Refused(
-            "secret_in_arguments",
-            "{database.url} stands in a command, whose arguments other users can read",
-            "hand it over in [backend.env]",
-        )
-    first, *rest = (fill(item, values) for item in argv)
-    program = str(directory / first) if "/" in first and not first.startswith("/") else first
-    return (program, *rest)
-
-
-def require_bound(slot: Slot, environment: Mapping[str, str], own: str) -> None:
-    """Refuse an environment that points at another database than the slot's.
-
-    `own` is the slot's URL; the same names on another server are another database.
-    """
-    require_own_database(slot, environment["DATABASE_URL"])
-    for value in environment.values():
-        if value.startswith(("postgres:", "postgresql:", "postgresql+")):
-            require_own_database(slot, value)
-            if value.partition("://")[2] != own.partition("://")[2]:
-                raise Refused(
-                    "unsafe_database_target",
-                    f"{slot.id} may only use its database where the preview keeps it",
-                    "use {database.url} in [backend.env]",
-                )

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from ouroboros.adapters.http_probe import ask
 from ouroboros.domain.slot import Slot
-from ouroboros.services.backends import ReleasedBackend
 from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.work import Work
+from ouroboros.services.released_backend import ReleasedBackend
 
 _POLL_S = 0.05
 

@@ -14,15 +14,11 @@ from ouroboros.domain.errors import Failed, Refused
 from ouroboros.domain.failpoint import failpoint
 from ouroboros.domain.slot import Slot
 from ouroboros.ports import CommandRunner
-from ouroboros.services.backends import (
-    Backends,
-    ReleasedBackend,
-    placeholders,
-    require_bound,
-    resolve_argv,
-)
+from ouroboros.services.backends import Backends
+from ouroboros.services.binding import placeholders, require_bound, resolve_argv
 from ouroboros.services.publish.hold import give_back, hold_visitors
 from ouroboros.services.publish.work import Work
+from ouroboros.services.released_backend import ReleasedBackend
 
 _TIME_LIMIT_S = 600.0
 

@@ -13,10 +13,10 @@ from ouroboros.adapters.http_probe import Answer, ask
 from ouroboros.adapters.release_files import read_release
 from ouroboros.domain.errors import Failed, PreviewError, TimedOut
 from ouroboros.ports import BackendSpec, BackendStatus
-from ouroboros.services.backends import ReleasedBackend, released_backend
 from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.hold import serve_live_again
 from ouroboros.services.publish.work import Work
+from ouroboros.services.released_backend import ReleasedBackend, released_backend
 
 _POLL_S = 0.05
 
