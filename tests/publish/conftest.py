@@ -40,6 +40,11 @@ class Bench:
         assert surface == backend, f"mixed: the surface serves {surface}, the backend {backend}"
         return surface
 
+    def found(self, publish_id: str) -> dict:
+        """A publish of this run as the command line shows it now."""
+        listed = self.instance.ouroboros("publishes", "--run-id", self.run_id).document
+        return next(p for p in listed["publishes"] if p["publish_id"] == publish_id)
+
     @staticmethod
     def ask(port: int) -> dict:
         try:

@@ -238,8 +238,7 @@ def wait_for_end(bench, publish_id: str) -> dict:
     found: dict = {}
 
     def ended() -> bool:
-        listed = bench.instance.ouroboros("publishes", "--run-id", bench.run_id).document
-        found.update(next(p for p in listed["publishes"] if p["publish_id"] == publish_id))
+        found.update(bench.found(publish_id))
         return found["state"] not in ("queued", "running")
 
     wait_until(ended)

@@ -30,7 +30,7 @@ def lay_out_source(work: Work) -> dict[str, Any]:
     publish = work.publish
     repo, ref = git.parse_repository(publish.repo), parse_ref(publish.ref)
     mirror = work.layout.mirror(repo)
-    with exclusive_file(mirror.with_suffix(".lock")):
+    with exclusive_file(mirror.with_suffix(".lock"), work.watch.require_still_wanted):
         environment = _git_environment(work, repo)
         _initialise(work, mirror, environment)
         commit = publish.commit_sha or _fetch(work, mirror, repo, ref, environment)
@@ -114,10 +114,10 @@ def _digests(
 
 
 def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -> str:
-    branch = work.runner.run(git.fetch(mirror, repo, ref, env), work.log.output)
-    if not branch.succeeded and not is_commit_id(ref):
-        branch = work.runner.run(git.fetch_tag(mirror, repo, ref, env), work.log.output)
-    if not branch.succeeded:
+    fetched = work.run_watched(git.fetch(mirror, repo, ref, env))
+    if not fetched.succeeded and not is_commit_id(ref):
+        fetched = work.run_watched(git.fetch_tag(mirror, repo, ref, env))
+    if not fetched.succeeded:
         raise Failed(
             "ref_not_found",
             f"{ref} could not be fetched from {repo}",

@@ -74,6 +74,10 @@ class Watch:
     def require_wanted(self) -> None:
         """Raise `PublishStopped` when the publish must end."""
         self._asked_at = float("-inf")
+        self.require_still_wanted()
+
+    def require_still_wanted(self) -> None:
+        """The same, but asked as seldom as `stopped` does: for whoever waits."""
         if self.stopped():
             raise PublishStopped(
                 str(self.reason),
@@ -165,10 +169,8 @@ class Work:
         """Run a command into the log; raises `failure` (a code) or a code for its limit."""
         self.watch.require_wanted()
         self.log.line(f"$ {command.shown()}")
-        finished = self.runner.run(command, self.log.output, self.watch.stopped)
+        finished = self.run_watched(command)
         self.log.line(f"exit {finished.exit_status} after {finished.duration_s:.1f} s")
-        if finished.cancelled:
-            self.watch.require_wanted()
         if finished.timed_out:
             raise TimedOut(
                 "build_timed_out",
@@ -183,6 +185,13 @@ class Work:
             )
         if not finished.succeeded:
             raise Failed(failure, f"{command.shown()} ended with status {finished.exit_status}")
+        return finished
+
+    def run_watched(self, command: Command) -> Finished:
+        """Run a command into the log, however it ends; raises `PublishStopped` in the midst."""
+        finished = self.runner.run(command, self.log.output, self.watch.stopped)
+        if finished.cancelled:
+            self.watch.require_wanted()
         return finished
 
     def query(self, command: Command) -> str | None:
