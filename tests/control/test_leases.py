@@ -2,12 +2,15 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
+from ouroboros.adapters.control.lease_sql import GRANT, TURNSTILE
 from ouroboros.domain.errors import Refused
 from ouroboros.domain.slot import make_pool
+from ouroboros.services.leasing.keep import Keeper
 
 
 def test_three_runs_get_three_slots_and_the_fourth_waits(control_plane):
@@ -218,3 +221,45 @@ def test_sixty_threads_allocating_and_releasing_never_share_a_slot(control_plane
     for seen in fences.values():
         assert seen == sorted(set(seen))
     assert sum(len(seen) for seen in fences.values()) == 60
+
+
+def test_a_release_that_was_asked_for_twice_ends_no_later_lease_of_its_run(control_plane):
+    """Both look before either ends the lease, and the run is given a slot again in between."""
+    lease = control_plane.take("a").lease
+    publishes = SimpleNamespace(cancel_all=lambda _: release_and_take_again() and False)
+
+    def release_and_take_again() -> bool:
+        control_plane.leases.release(lease.slot, "a")
+        return control_plane.take("a") is not None
+
+    keeper = Keeper(control_plane.leases, publishes, SimpleNamespace(), SimpleNamespace())
+    with pytest.raises(Refused) as refused:
+        keeper.release(lease.slot, "a")
+    assert refused.value.code == "lease_lost"
+    assert control_plane.reader.holder(lease.slot) == ("a", lease.fence + 1)
+
+
+def test_the_publishes_of_one_lease_end_and_none_of_the_next(control_plane):
+    earlier = control_plane.take("a").lease
+    control_plane.leases.release(earlier.slot, "a")
+    lease = control_plane.take("a").lease
+    control_plane.leases.mark_reset(lease)
+    publish_id = control_plane.publishes.queue("a", "/repo", "main")
+    assert not control_plane.publishes.cancel_all(earlier)
+    assert control_plane.publishes.get(publish_id)["state"] == "queued"
+    control_plane.publishes.cancel_all(lease)
+    assert control_plane.publishes.get(publish_id)["state"] == "cancelled"
+
+
+def test_who_leaves_the_queue_waits_for_a_grant_that_has_begun(control_plane):
+    """Else a slot may be given to a run that has just been told that it waits no more."""
+    control_plane.leases.enqueue("a", "main")
+    with ThreadPoolExecutor() as others, psycopg.connect(control_plane.dsn) as granting:
+        granting.execute(TURNSTILE, {"host": "local"})
+        leaving = others.submit(control_plane.leases.leave_queue, "a")
+        with pytest.raises(TimeoutError):
+            leaving.result(0.3)
+        granting.execute(GRANT, {"host": "local", "claim_ttl_s": 300})
+        granting.commit()
+        assert leaving.result(10) is False
+    assert control_plane.leases.claim("a") is not None

@@ -236,7 +236,7 @@ def test_one_that_is_opened_again_while_it_is_released_gets_its_preview_again(ho
     at = hooked.served.at
     hooked.deliver("github", "closed", SHA)
     slot = at.settings.pool.parse(at.runs.get(run_id)["slot_id"])
-    at.publishes.cancel_all(slot, run_id)
+    at.publishes.cancel_all(at.leases.heartbeat(slot, run_id))
     at.leases.release(slot, run_id)  # as the follower does, before it could note it
     assert hooked.deliver("github", "reopened", SHA)["follows"] == "publish"
     hooked.served.lease(run_id)

@@ -186,6 +186,7 @@ class LeaseStore:
     def leave_queue(self, run_id: str) -> bool:
         """Take a waiting run out of the queue; whether it was waiting."""
         with transaction(self._pool) as db:
+            db.execute(sql.TURNSTILE, self._limits)
             left = db.execute(sql.LEAVE_QUEUE, {"run_id": run_id}).fetchone()
             if left is not None:
                 record_event(db, "run.left_queue", run_id=run_id)

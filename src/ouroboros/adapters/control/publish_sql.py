@@ -49,14 +49,13 @@ CLAIM = """
 RUNNING = """
     SELECT * FROM publishes WHERE state = 'running' AND slot_id = ANY(%(ids)s) ORDER BY seq
 """
-FORGET_OLD_STEPS = """
-    DELETE FROM publish_steps s USING publishes p
-    WHERE p.publish_id = s.publish_id AND p.state = 'running'
-        AND p.pipeline_version <> %(version)s
+BEGIN_STEPS_AGAIN = """
+    UPDATE publish_steps s SET state = 'running', finished_at = NULL FROM publishes p
+    WHERE p.publish_id = s.publish_id AND p.state = 'running' AND s.state = 'done'
+        AND p.pipeline_version <> %(version)s AND NOT p.details ? 'ending'
 """
-BEGIN_AGAIN = """
-    UPDATE publishes SET state = 'queued', started_at = NULL, pipeline_version = %(version)s,
-        details = details - 'ending'
+ADOPT = """
+    UPDATE publishes SET pipeline_version = %(version)s
     WHERE state = 'running' AND pipeline_version <> %(version)s
 """
 LIVE_LEASE = """
@@ -101,10 +100,10 @@ GO_LIVE = "UPDATE slots SET live_publish = %(publish_id)s WHERE slot_id = %(slot
 CANCEL_ALL = """
     WITH dropped AS (
         UPDATE publishes SET state = 'cancelled', finished_at = clock_timestamp()
-        WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND state = 'queued'
+        WHERE slot_id = %(slot_id)s AND fence = %(fence)s AND state = 'queued'
     )
     UPDATE publishes SET cancel_requested = true
-    WHERE slot_id = %(slot_id)s AND run_id = %(run_id)s AND state = 'running'
+    WHERE slot_id = %(slot_id)s AND fence = %(fence)s AND state = 'running'
     RETURNING publish_id
 """
 REQUEST_CANCEL = """

@@ -17,6 +17,7 @@ from ouroboros.adapters.control.events import record_event
 from ouroboros.adapters.control.leases import stale_fence
 from ouroboros.adapters.publish_log import Artifact
 from ouroboros.domain.errors import NotFound, Refused
+from ouroboros.domain.lease import Lease
 from ouroboros.domain.publish import PIPELINE_VERSION, Publish, PublishState
 from ouroboros.domain.slot import Slot, SlotPool
 
@@ -87,11 +88,12 @@ class PublishStore:
     def unfinished(self) -> list[Publish]:
         """Publishes that a worker left running; for a worker that starts.
 
-        One that another version of the pipeline began is queued to be begun again.
+        Of one that another version of the pipeline began no step counts as done; but each that
+        was begun is still undone when the publish ends otherwise.
         """
         with transaction(self._pool) as db:
-            db.execute(sql.FORGET_OLD_STEPS, self._of_pool)
-            db.execute(sql.BEGIN_AGAIN, self._of_pool)
+            db.execute(sql.BEGIN_STEPS_AGAIN, self._of_pool)
+            db.execute(sql.ADOPT, self._of_pool)
         return self.running()
 
     def running(self) -> list[Publish]:
@@ -164,10 +166,11 @@ class PublishStore:
             notify_publish(db, publish_id)
         self.get(publish_id)
 
-    def cancel_all(self, slot: Slot, run_id: str) -> bool:
-        """Ask for the end of all publishes of a run; whether one is still running."""
+    def cancel_all(self, lease: Lease) -> bool:
+        """Ask for the end of all publishes under a lease; whether one is still running."""
+        values = {"slot_id": lease.slot.id, "fence": lease.fence}
         with transaction(self._pool) as db:
-            running = db.execute(sql.CANCEL_ALL, {"slot_id": slot.id, "run_id": run_id}).fetchall()
+            running = db.execute(sql.CANCEL_ALL, values).fetchall()
         return bool(running)
 
     def flags(self, publish: Publish) -> tuple[bool, bool, bool]:

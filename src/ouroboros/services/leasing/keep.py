@@ -37,10 +37,10 @@ class Keeper:
         return self.leases.heartbeat(slot, run_id)
 
     def release(self, slot: Slot, run_id: str) -> Ended:
-        """End the run's lease; raises `lease_lost`, `publish_still_running`."""
-        self.leases.heartbeat(slot, run_id)
-        self._end_publishes(slot, run_id)
-        ended = self.leases.release(slot, run_id)
+        """End the lease that the run has now; raises `lease_lost`, `publish_still_running`."""
+        lease = self.leases.heartbeat(slot, run_id)
+        self._end_publishes(lease)
+        ended = self.leases.release(slot, run_id, fence=lease.fence)
         self.empty(ended, "free")
         return ended
 
@@ -76,13 +76,13 @@ class Keeper:
                 self.web_roots.clear(ended.slot, ended.fence)
                 self.web_roots.tell(ended.slot, ended.fence, state, run_id=ended.run_id)
 
-    def _end_publishes(self, slot: Slot, run_id: str) -> None:
+    def _end_publishes(self, lease: Lease) -> None:
         deadline = time.monotonic() + _CANCEL_LIMIT_S
-        while self.publishes.cancel_all(slot, run_id):
+        while self.publishes.cancel_all(lease):
             if time.monotonic() > deadline:
                 raise TimedOut(
                     "publish_still_running",
-                    f"a publish of {run_id} did not end within {_CANCEL_LIMIT_S:.0f} s",
+                    f"a publish of {lease.run_id} did not end within {_CANCEL_LIMIT_S:.0f} s",
                     "ouroboros status shows whether the worker runs",
                 )
             time.sleep(0.05)
