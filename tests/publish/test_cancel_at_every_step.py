@@ -4,6 +4,7 @@ The worker is held at a failpoint while the publish is cancelled, so the instant
 the last one, between the proof of the new release and its record.
 """
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -41,4 +42,6 @@ def test_a_publish_cancelled_there_changes_nothing(world, point):
     assert world.workers.order(**{"continue": int(told.split()[1])}) == "ended 0"
     found = world.at.publishes.get(publish_id)
     assert found["state"] == "cancelled", found["error"]
+    told = json.loads((world.at.web_roots.directory(world.slot) / "state.json").read_text())
+    assert told["state"] == "failed", "its page says that it is still being built"
     world.require_whole(world.live)

@@ -93,16 +93,17 @@ class Backends:
         Raises `nothing_published`, `lease_lost`, `slot_busy` while a publish has the database
         changed.
         """
-        self._start_under_lease(slot, self._live_spec(slot, run_id))
+        self._start(slot, self._live_spec(slot, run_id))
 
     def restart(self, slot: Slot, run_id: str | None = None) -> dict[str, Any]:
         """Restart the live release's backend and wait until it is healthy; raises as `start`."""
-        spec = self._live_spec(slot, run_id)
-        with visitors_held_back(self.web_roots, slot, spec.fence):
+        fence = self._live_spec(slot, run_id).fence  # refused before anybody is made to wait
+        with visitors_held_back(self.web_roots, slot, fence):
+            spec = self._live_spec(slot, run_id)  # a publish may have become ready meanwhile
             # Where the listener is inherited it is held meanwhile, and requests wait in it.
             end = self.runtime.park if spec.listen == "socket" else self.runtime.stop
             end(slot, spec.fence)
-            self._start_under_lease(slot, spec)
+            self._start(slot, spec)
         return self._ready(slot)
 
     def stop(self, slot: Slot, run_id: str | None = None) -> dict[str, Any]:
@@ -167,18 +168,24 @@ class Backends:
                 {"slot_id": slot.id},
             )
 
-    def _start_under_lease(self, slot: Slot, spec: BackendSpec) -> None:
-        """Start it, and end it again when its lease has ended meanwhile (`lease_lost`).
+    def _start(self, slot: Slot, spec: BackendSpec) -> None:
+        """Start it, and end it again when it may not run any more: raises as `begin_start`.
 
-        The end of a lease stops the slot's backend, which may have been just before ours began.
+        Who ends a lease, changes a schema or switches a release looks after what runs when that
+        is done, which may have been just before ours began; so we look again after it has.
         """
         self.runtime.start(slot, spec)
         try:
-            self.slots.require_holder(slot, spec.run_id)
-        except Refused:
+            now = self._live_spec(slot, spec.run_id)
+        except Refused as refused:
+            end = self.runtime.stop
+            if refused.code == "slot_busy" and spec.listen == "socket":
+                end = self.runtime.park  # the publish that holds visitors there goes on
             with suppress(Refused):  # the next holder has begun already, and ended ours with that
-                self.runtime.stop(slot, spec.fence)
+                end(slot, spec.fence)
             raise
+        if now.publish_id != spec.publish_id:
+            self._start(slot, now)
 
     def _live_spec(self, slot: Slot, run_id: str | None) -> BackendSpec:
         """What to run now, for a run only under its lease; raises as `begin_start`."""

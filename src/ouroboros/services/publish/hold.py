@@ -6,9 +6,11 @@ the surface, for a backend that binds its own port) until the new backend or the
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from ouroboros.adapters.http_probe import ask
 from ouroboros.domain.slot import Slot
+from ouroboros.ports import BackendStatus
 from ouroboros.services.holding import visitors_held_back
 from ouroboros.services.publish.work import Work
 from ouroboros.services.released_backend import ReleasedBackend
@@ -60,10 +62,20 @@ def serve_live_again(work: Work) -> None:
     status = runtime.status(slot)
     if live is not None and status.publish_id != live.publish_id:
         worktree = work.layout.release(slot, live.publish_id) / "src"
-        runtime.start(slot, work.backends.spec(slot, worktree, live))
+        spec = work.backends.spec(slot, worktree, live)
+        with _held_back_from(work, status):
+            runtime.start(slot, spec)
         _wait_until_back(work, live)
     elif live is None and status.publish_id == work.publish.release_id:
-        runtime.stop(slot, work.publish.fence)
+        with _held_back_from(work, status):
+            runtime.stop(slot, work.publish.fence)
+
+
+def _held_back_from(work: Work, status: BackendStatus) -> AbstractContextManager[None]:
+    """Hold visitors back from what runs; where nothing does they wait at its port already."""
+    if status.state not in ("starting", "running"):
+        return nullcontext()
+    return visitors_held_back(work.backends.web_roots, work.publish.slot, work.publish.fence)
 
 
 def _wait_until_back(work: Work, live: ReleasedBackend) -> None:

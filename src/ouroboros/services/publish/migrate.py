@@ -49,6 +49,9 @@ def migrate_slot(work: Work) -> dict[str, Any]:
         found: dict[str, Any] = {"held": hold_visitors(work)}
         failpoint("migrate.held")
         found |= _keep_state(work)
+        # From here on nobody starts live code by hand; somebody may have until now.
+        if work.backends.runtime.status(slot).state != "stopped":
+            hold_visitors(work)
         work.log.line(f"database {slot.database.name} as {slot.database.role}")
         found |= _run_observed(work, command)
         failpoint("migrate.ran")

@@ -41,6 +41,7 @@ _PASSING = (
     "database_busy",
     "database_timed_out",
     "slot_databases_busy",
+    "sessions_remain",
     "slot_busy",
     "supervisor_unreachable",
     "supervisor_timed_out",
@@ -235,11 +236,10 @@ def _undo(work: Work, pipeline: Sequence[Step], ending: Mapping[str, Any]) -> Pu
     document |= {"not_undone": not_undone} if not_undone else {}
     _note(work, f"publish {state}: {document['error']} in step {step}")
     work.delivery.finish()
-    # Before the record: who is told of the failure finds the page saying so.
-    if state is PublishState.FAILED:
-        with suppress(OSError, PreviewError):
-            title = next(each.title for each in pipeline if each.name == step)
-            _tell_visitors(work, title, 0, state="failed", message=document["message"])
+    # Before the record: who is told of the end finds the page saying so.
+    with suppress(OSError, PreviewError):
+        title = next(each.title for each in pipeline if each.name == step)
+        _tell_visitors(work, title, 0, state="failed", message=document["message"])
     work.store.finish_otherwise(
         work.publish, state, step if state is PublishState.FAILED else None, document
     )
@@ -278,9 +278,8 @@ def _record_artifacts(work: Work, step: Step) -> None:
 def _tell_visitors(
     work: Work, title: str, position: int, state: str = "building", message: str = ""
 ) -> None:
-    """Say on the slot's own page what is happening; under the fence, like all that is shown."""
-    with suppress(PublishStopped):
-        work.watch.require_wanted()
+    """Say on the slot's own page what is happening; raises `stale_fence`."""
+    with work.under_fence():
         work.backends.web_roots.tell(
             work.publish.slot,
             work.publish.fence,

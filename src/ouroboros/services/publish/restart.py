@@ -26,7 +26,7 @@ def restart_backend(work: Work) -> dict[str, Any]:
     released = _released(work)
     if released is None:
         _require_fence(work)
-        work.backends.runtime.stop(work.publish.slot, work.publish.fence)
+        work.backends.runtime.discard(work.publish.slot, work.publish.fence)
         work.log.line("no backend to start")
         return {"port": None}
     slot, runtime = work.publish.slot, work.backends.runtime
@@ -121,10 +121,8 @@ def _ask_health(work: Work, port: int) -> Answer:
 
 def _is_ready(work: Work, answer: Answer) -> bool:
     """Healthy, and answered by the process that was just started and by no stranger."""
-    if answer.status != 200:
+    if answer.status != 200 or _is_another(work, work.backends.runtime.status(work.publish.slot)):
         return False
-    if work.results["restart"]["listen"] != "socket":
-        return True
     return answer.headers.get("x-preview-nonce") in (None, work.results["restart"]["nonce"])
 
 
@@ -146,7 +144,15 @@ def _require_hope(work: Work, answer: Answer, waited_s: float) -> None:
 def _has_failed(work: Work, status: BackendStatus) -> bool:
     if work.results["restart"]["listen"] == "socket":
         return status.candidate_port is None
-    return status.state in ("failed", "stopped", "backoff")
+    return status.state in ("failed", "stopped", "backoff") or _is_another(work, status)
+
+
+def _is_another(work: Work, status: BackendStatus) -> bool:
+    """Whether what runs beside or instead of the live backend is of another publish."""
+    ours = work.publish.release_id
+    if work.results["restart"]["listen"] == "socket":
+        return status.candidate_publish_id != ours
+    return status.publish_id != ours
 
 
 def _backend_tail(work: Work) -> str:

@@ -22,9 +22,14 @@ def switch_visitors(work: Work) -> dict[str, Any]:
     publish, roots = work.publish, work.backends.web_roots
     with work.under_fence():
         pass  # the runtime refuses a lower fence only once it has seen a higher one
-    with visitors_held_back(roots, publish.slot, publish.fence, answers_limit_s=0):
-        if work.results["restart"].get("listen") == "socket":
+    listen = work.results["restart"].get("listen")
+    # One that inherits its listener answers what it has while the next one serves already.
+    patience = {"answers_limit_s": 0.0} if listen else {}
+    with visitors_held_back(roots, publish.slot, publish.fence, **patience):
+        if listen == "socket":
             work.backends.runtime.promote(publish.slot, publish.release_id, publish.fence)
+        elif listen is None:
+            work.backends.runtime.stop(publish.slot, publish.fence)
         with work.under_fence():
             roots.switch(publish.slot, work.release, publish.fence)
             roots.tell(
@@ -86,6 +91,9 @@ def _unproven_backend(work: Work) -> str | None:
     backend, slot = work.application.backend, work.publish.slot
     if backend is None:
         return None
+    runs = work.backends.runtime.status(slot).publish_id
+    if runs != work.publish.release_id:
+        return f"the backend of {slot.id} is that of {runs}"
     answer = ask(slot.api_port, backend.health, headers={"X-Preview-Probe": "1"})
     nonce = answer.headers.get("x-preview-nonce")
     if answer.status == 200 and nonce in (None, work.results["restart"].get("nonce")):
