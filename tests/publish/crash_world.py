@@ -161,6 +161,13 @@ class CrashWorld:
         self.ledgers[publish_id] = {*self.ledgers.get(self.live, ()), marker}
         return publish_id
 
+    def serve_first(self) -> None:
+        """Lease the slot and publish to it, so that there is something to be served meanwhile."""
+        self.allocate()
+        publish_id = self.queue_publish()
+        self.run_to_the_end(publish_id)
+        self.require_ended(publish_id, is_undone=False)
+
     def run_to_the_end(
         self,
         publish_id: str,

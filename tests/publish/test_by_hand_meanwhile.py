@@ -20,10 +20,7 @@ def world() -> Iterator[CrashWorld]:
 
 @pytest.fixture
 def published(world: CrashWorld) -> Iterator[CrashWorld]:
-    world.allocate()
-    publish_id = world.queue_publish()
-    world.run_to_the_end(publish_id)
-    world.require_ended(publish_id, is_undone=False)
+    world.serve_first()
     yield world
     world.end_lease()
 

@@ -23,10 +23,7 @@ QUICK = ("publish.frontend.before", "publish.migrate.after", "publish.switch.aft
 @pytest.fixture(scope="module")
 def world() -> Iterator[CrashWorld]:
     with crash_world() as made:
-        made.allocate()
-        first = made.queue_publish()
-        made.run_to_the_end(first)
-        made.require_ended(first, is_undone=False)
+        made.serve_first()
         yield made
         made.end_lease()
 

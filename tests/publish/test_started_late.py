@@ -18,10 +18,7 @@ def world() -> Iterator[CrashWorld]:
 
 @pytest.fixture
 def published(world: CrashWorld) -> CrashWorld:
-    world.allocate()
-    publish_id = world.queue_publish()
-    world.run_to_the_end(publish_id)
-    world.require_ended(publish_id, is_undone=False)
+    world.serve_first()
     return world
 
 

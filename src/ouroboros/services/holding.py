@@ -16,14 +16,14 @@ from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.slot import Slot
 
-_ANSWERS_LIMIT_S = 5.0
+ANSWERS_LIMIT_S = 5.0
 _HOLD_S = 30.0
 _POLL_S = 0.01
 
 
 @contextmanager
 def visitors_held_back(
-    roots: WebRoots, slot: Slot, fence: int, answers_limit_s: float = _ANSWERS_LIMIT_S
+    roots: WebRoots, slot: Slot, fence: int, answers_limit_s: float = ANSWERS_LIMIT_S
 ) -> Iterator[None]:
     """Do something while the surface sends nothing new to the slot's backend.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ouroboros.adapters.http_probe import ask
 from ouroboros.domain.errors import Failed, PreviewError
-from ouroboros.services.holding import visitors_held_back
+from ouroboros.services.holding import ANSWERS_LIMIT_S, visitors_held_back
 from ouroboros.services.publish.work import Work
 
 _PROOF_LIMIT_S = 10.0
@@ -24,8 +24,8 @@ def switch_visitors(work: Work) -> dict[str, Any]:
         pass  # the runtime refuses a lower fence only once it has seen a higher one
     listen = work.results["restart"].get("listen")
     # One that inherits its listener answers what it has while the next one serves already.
-    patience = {"answers_limit_s": 0.0} if listen else {}
-    with visitors_held_back(roots, publish.slot, publish.fence, **patience):
+    limit_s = 0.0 if listen else ANSWERS_LIMIT_S
+    with visitors_held_back(roots, publish.slot, publish.fence, limit_s):
         if listen == "socket":
             work.backends.runtime.promote(publish.slot, publish.release_id, publish.fence)
         elif listen is None:
