@@ -17,6 +17,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -35,6 +36,9 @@ from publishing.visitors import begin, tell, visiting
 from tests.instance import Instance, running_instance
 from tests.publish.applications import BUILD, make_repository
 from tests.publish.visited import SOCKET_TOML, files
+
+from ouroboros.adapters.leftovers import instance_id
+from ouroboros.adapters.processors import divide_processors
 
 
 def measure_times(instance: Instance, directory: Path, rounds: int) -> None:
@@ -107,7 +111,8 @@ def measure_output(instance: Instance, directory: Path) -> None:
 def measure_neighbours(instance: Instance, directory: Path, rounds: int) -> None:
     """What visitors of two slots notice when the third, under constant load, is published to.
 
-    All three have an application that answers in 2 ms: what is slow of it is the machine.
+    All three have an application that answers in 2 ms: what is slow of it is the machine. Visitors
+    come from elsewhere: they take no processor time of what serves them.
     """
     repository = make_repository(directory / "small")
     repository.commit("main", files(0, SOCKET_TOML))
@@ -118,6 +123,7 @@ def measure_neighbours(instance: Instance, directory: Path, rounds: int) -> None
     for at, number in itertools.product(range(1, rounds + 1), range(_PUBLISHES_A_ROUND)):
         repository.commit(f"change-{at}-{number}", files(at * 100 + number, SOCKET_TOML))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(off_the_visitors_processors(instance))
         load = stack.enter_context(visiting(ours.port, ours.host, 6, *_PATHS))
         seen = [stack.enter_context(visiting(each.port, each.host, 2, *_PATHS)) for each in others]
         for at in range(1, rounds + 1):
@@ -140,6 +146,18 @@ def measure_neighbours(instance: Instance, directory: Path, rounds: int) -> None
     for kind, found in ratios.items():
         print(f"neighbours: p99 while {kind}, of idle: median {statistics.median(found):.2f} of "
               f"{', '.join(f'{each:.2f}' for each in found)} (wanted: 1.2)")  # fmt: skip
+
+
+@contextlib.contextmanager
+def off_the_visitors_processors(instance: Instance) -> Iterator[None]:
+    """Run this process, and what it starts, where publishes do, so that it costs only them."""
+    usable = os.sched_getaffinity(0)
+    working = divide_processors(usable, instance_id(instance.state_dir)).working
+    os.sched_setaffinity(0, working)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def compute_alone(seconds: float) -> None:

@@ -11,12 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
 from tests.instance import HOME, PROGRAM, Instance, make_instance
 from tests.local.conftest import until
 
+from ouroboros.adapters.cluster.embedded import plan_server
 from ouroboros.adapters.guard import list_descendants
 from ouroboros.adapters.leftovers import instance_id, list_marked
+from ouroboros.settings import read_settings
 
 SERVICES = ["postgres", "web-preview-1", "web-preview-2", "web-preview-3", "api", "worker"]
 
@@ -71,21 +74,34 @@ def test_up_starts_everything_and_starting_it_again_says_so(instance: Instance) 
     assert foreground.document["pid"] == first.document["pid"]
 
 
-def test_work_leaves_processors_to_surfaces_and_postgres(instance: Instance) -> None:
+def test_work_leaves_processors_to_surfaces_and_to_sessions_of_slots(instance: Instance) -> None:
     usable = os.sched_getaffinity(0)
     if len(usable) == 1:
         pytest.skip("this machine has one processor, which nothing can be kept off")
     serving = {name: os.sched_getaffinity(pid_of(instance, name)) == usable for name in SERVICES}
-    assert serving == {name: name not in ("api", "worker") for name in SERVICES}
+    assert serving == {name: name.startswith("web-") for name in SERVICES}
     ours = os.sched_getaffinity(pid_of(instance, "worker"))
-    in_control, elsewhere = set(), set()
-    for entry in list_descendants(pid_of(instance, "postgres")):
-        title = Path(f"/proc/{entry.pid}/cmdline").read_bytes()
-        (in_control if b"ouroboros_control" in title else elsewhere).add(
-            frozenset(os.sched_getaffinity(entry.pid))
-        )
-    assert elsewhere == {frozenset(usable)}
-    assert frozenset(ours) in in_control
+    assert ours < usable
+    assert affinities(instance, "postgres") == {frozenset(ours)}
+    assert instance.allocate("sessions").status == 0
+    settings = read_settings(instance.environ)
+    slot = settings.pool.parse("preview-1")
+    with psycopg.connect(plan_server(settings).access.slot_url(slot).text()) as session:
+        pid = session.info.backend_pid
+        assert os.sched_getaffinity(pid) == ours  # as that of a migration
+        until(lambda: os.sched_getaffinity(pid) == usable)
+        assert affinities(instance, "postgres", without=pid) == {frozenset(ours)}
+    assert instance.release("sessions", slot.id).status == 0
+
+
+def affinities(instance: Instance, name: str, without: int = 0) -> set[frozenset[int]]:
+    """Of a service and of all it has started, without one of them."""
+    pid = pid_of(instance, name)
+    found = set()
+    for each in {pid, *(entry.pid for entry in list_descendants(pid))} - {without}:
+        with suppress(ProcessLookupError):
+            found.add(frozenset(os.sched_getaffinity(each)))
+    return found
 
 
 def test_status_needs_nothing_but_the_state_directory(instance: Instance) -> None:

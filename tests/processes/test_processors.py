@@ -1,12 +1,13 @@
 """Processors are left to visitors, whatever the machine has."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
 
-from ouroboros.adapters.processors import divide_processors
+from ouroboros.adapters.processors import SlotSessions, divide_processors
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,40 @@ subprocess.run([sys.executable, "-c", {shown!r}], check=True)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     expected = divide_processors(os.sched_getaffinity(0), "name")
     assert done.stdout == f"{list(expected.working)}\n"
+
+
+def test_sessions_of_slots_are_let_out_once_they_stay():
+    usable = os.sched_getaffinity(0)
+    if len(usable) == 1:
+        pytest.skip("this machine has one processor, which nothing can be kept off")
+    slots = ("postgres: app_preview_1 app_preview_1 [local] idle", "postgres: app_preview_2 x")
+    others = (
+        "postgres: app_preview_10 x",
+        "postgres: checkpointer",
+        "app_preview_1 x",
+        "postgres:",
+    )
+    confined = {min(usable)}
+    with contextlib.ExitStack() as ended, contextlib.ExitStack() as confinement:
+        confinement.callback(os.sched_setaffinity, 0, usable)
+        os.sched_setaffinity(0, confined)
+        # This process is to them what the postmaster is to its sessions.
+        running = {title: subprocess.Popen((title, "600"), executable="/bin/sleep")
+                   for title in (*slots, *others)}  # fmt: skip
+        for each in running.values():
+            ended.callback(each.wait)
+            ended.callback(each.kill)
+        confinement.close()
+        sessions = SlotSessions(usable, ["app_preview_1", "app_preview_2"])
+
+        def let_out() -> set[str]:
+            sessions.look(os.getpid())
+            places = {title: os.sched_getaffinity(each.pid) for title, each in running.items()}
+            assert all(place in (confined, usable) for place in places.values())
+            return {title for title, place in places.items() if place == usable}
+
+        assert let_out() == set()
+        assert let_out() == set(slots)
+        os.sched_setaffinity(running[slots[0]].pid, confined)
+        assert let_out() == {slots[1]}, "one is let out once, whoever confines it later"
+    sessions.look(running[slots[0]].pid)  # nobody any more

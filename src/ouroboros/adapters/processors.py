@@ -1,13 +1,14 @@
 """Which processors are left to what visitors wait for (ADR 0032).
 
 What a process is confined to is inherited by all it starts, so one process of an installation
-divides them once, and only what serves visitors is let out.
+divides them once, and only what serves visitors is let out. Of PostgreSQL, which works and serves,
+these are the sessions of slots.
 """
 
 import contextlib
 import os
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,14 +41,38 @@ def confine_work(name: str) -> Processors:
     return processors
 
 
-def confine_with_us(postgres_pid: int) -> None:
-    """Confine a process of PostgreSQL, which answers visitors too, to where we are confined.
+class SlotSessions:
+    """PostgreSQL's sessions of slots: visitors wait for them, so they may use all processors.
 
-    Nothing happens when it is not there, because the server is another machine's or user's.
+    Whoever looks again and again lets a session out that is there at two looks running. So those of
+    a migration or of a seed stay with the work, unless they take long.
     """
-    ours = os.sched_getaffinity(0)
-    if len(ours) == os.cpu_count():
-        return
-    with contextlib.suppress(OSError):
-        if Path(f"/proc/{postgres_pid}/cmdline").read_bytes().startswith(b"postgres:"):
-            os.sched_setaffinity(postgres_pid, ours)
+
+    def __init__(self, serving: Collection[int], roles: Iterable[str]) -> None:
+        self._serving = tuple(serving)
+        self._roles = frozenset(role.encode() for role in roles)
+        self._seen: set[int] = set()
+        self._settled: set[int] = set()
+
+    def look(self, postmaster_pid: int) -> None:
+        """Let out what has been there since the last look."""
+        found = set(_children(postmaster_pid))
+        settled = found & self._seen
+        for pid in settled - self._settled:
+            with contextlib.suppress(OSError):  # it has ended
+                if self._is_of_slot(pid):
+                    os.sched_setaffinity(pid, self._serving)
+        self._seen, self._settled = found, settled
+
+    def _is_of_slot(self, pid: int) -> bool:
+        """Whether PostgreSQL calls it `postgres: ROLE DATABASE CLIENT STATE` with a slot's role."""
+        title = Path(f"/proc/{pid}/cmdline").read_bytes().split()
+        return len(title) > 1 and title[0] == b"postgres:" and title[1] in self._roles
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process's main thread; none when it, or the list, is not there."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

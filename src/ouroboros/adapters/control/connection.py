@@ -12,7 +12,6 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from ouroboros.adapters.processors import confine_with_us
 from ouroboros.domain.errors import BadInput, Unhealthy
 
 ControlConnection = psycopg.Connection[DictRow]
@@ -49,16 +48,10 @@ def open_pool(dsn: str, application_name: str, max_size: int = 16) -> ControlPoo
             "options": _SESSION,
             "application_name": application_name,
         },
-        configure=_confine_with_us,
         check=ConnectionPool.check_connection,
         open=True,
         connection_class=psycopg.Connection[DictRow],
     )
-
-
-def _confine_with_us(connection: ControlConnection) -> None:
-    """PostgreSQL answers visitors too; but this process of it works for us alone."""
-    confine_with_us(connection.info.backend_pid)
 
 
 @contextmanager

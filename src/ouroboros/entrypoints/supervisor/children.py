@@ -78,15 +78,15 @@ class Children:
         self._alive: dict[int, Child] = {}
         set_child_subreaper()
 
-    def start(self, spec: GuardedSpec, serves_visitors: bool = False) -> Child:
+    def start(self, spec: GuardedSpec, on_all_processors: bool = False) -> Child:
         """Start a process with the mark of this instance; raises `process_not_started`.
 
-        One that serves visitors may use all processors, any other those for work (ADR 0032).
+        Where it runs on those for work alone, what serves visitors has the others (ADR 0032).
         """
         marked = replace(
             spec,
             marker=make_marker(self._instance),
-            processors=self._processors.serving if serves_visitors else (),
+            processors=self._processors.serving if on_all_processors else (),
         )
         child = Child(start_guarded(marked), self._processors)
         descriptor = child.process.fileno()

@@ -15,7 +15,7 @@ from typing import Any
 
 from ouroboros.adapters.instance_record import InstanceRecord, read_boot_id, write_instance
 from ouroboros.adapters.leftovers import instance_id
-from ouroboros.adapters.processors import confine_work
+from ouroboros.adapters.processors import SlotSessions, confine_work
 from ouroboros.adapters.supervisor_client import SOCKET_NAME
 from ouroboros.domain.errors import BadInput, Refused
 from ouroboros.entrypoints.supervisor.backend import SlotBackend
@@ -32,10 +32,11 @@ from ouroboros.entrypoints.supervisor.ground import (
     state_dir_unwritable,
 )
 from ouroboros.entrypoints.supervisor.requests import RequestSocket
-from ouroboros.entrypoints.supervisor.services import Service
+from ouroboros.entrypoints.supervisor.services import POSTGRES, Service
 from ouroboros.entrypoints.supervisor.watch import Patience, Watch
 from ouroboros.settings import Settings
 
+_LOOK_EVERY_S = 1.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -85,7 +86,8 @@ class _House:
         self._settings = settings
         self._progress = progress
         instance = instance_id(settings.state_dir)
-        self._children = Children(instance, confine_work(instance))
+        processors = confine_work(instance)
+        self._children = Children(instance, processors)
         self._watches = [
             Watch(service, self._children, self._note_change, patience) for service in services
         ]
@@ -98,6 +100,8 @@ class _House:
         self._requests = RequestSocket(settings.run_dir / SOCKET_NAME, self._answer)
         self._state = "starting"
         self._since = datetime.now(UTC)
+        roles = [slot.database.role for slot in settings.pool]
+        self._slot_sessions = SlotSessions(processors.serving, roles)
         self._asked_to_stop = asyncio.Event()
         self._record_task: asyncio.Handle | None = None
 
@@ -111,7 +115,7 @@ class _House:
             if await self._unless_stopped(self._start()):
                 self._state = "running"
                 on_ready(self.document())
-                await self._asked_to_stop.wait()
+                await self._stay_up()
         finally:
             self._state = "stopping"
             await self._stop()
@@ -149,6 +153,16 @@ class _House:
             async with asyncio.TaskGroup() as group:
                 for watch in watches:
                     group.create_task(watch.start())
+
+    async def _stay_up(self) -> None:
+        """Let sessions of slots out as they come, until the end is asked for."""
+        postgres = [watch for watch in self._watches if watch.service.name == POSTGRES]
+        while not self._asked_to_stop.is_set():
+            for watch in postgres:
+                if watch.pid is not None:
+                    self._slot_sessions.look(watch.pid)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked_to_stop.wait(), _LOOK_EVERY_S)
 
     async def _stop(self) -> None:
         """End the worker before the backends it commands, and PostgreSQL last."""

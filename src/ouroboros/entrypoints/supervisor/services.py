@@ -15,6 +15,8 @@ from ouroboros.domain import failpoint
 from ouroboros.domain.slot import Slot
 from ouroboros.settings import Settings
 
+POSTGRES = "postgres"
+
 _PATH_SETTINGS = (
     "OUROBOROS_PG_BIN",
     "OUROBOROS_SEEDS_DIR",
@@ -66,8 +68,10 @@ class Service:
     stop_signal: int = SIGTERM
     grace_s: float = 10.0
     ready_limit_s: float = 60.0
-    serves_visitors: bool = False
-    """What does not serve them leaves some processors to what does."""
+    on_all_processors: bool = False
+    """What does not serve visitors leaves some processors to what does."""
+    short_slices: bool = False
+    """What visitors wait for goes first when it wakes."""
 
 
 def plan_services(settings: Settings, environ: Mapping[str, str]) -> tuple[Service, ...]:
@@ -78,7 +82,7 @@ def plan_services(settings: Settings, environ: Mapping[str, str]) -> tuple[Servi
     home = settings.home
     prepare = (*database, "prepare")
     postgres = Service(
-        "postgres",
+        POSTGRES,
         (*database, "serve"),
         env,
         home,
@@ -88,7 +92,7 @@ def plan_services(settings: Settings, environ: Mapping[str, str]) -> tuple[Servi
         stop_signal=SIGINT,  # fast shutdown; PostgreSQL manual 19.5
         grace_s=20.0,
         ready_limit_s=120.0,
-        serves_visitors=True,  # in its sessions of slots; those of ours confine themselves
+        short_slices=True,  # its sessions of slots are let onto all processors, too (`house`)
     )
     api = Service(
         "api",
@@ -158,7 +162,8 @@ def _surface(settings: Settings, env: Mapping[str, str], slot: Slot) -> Service:
         HttpReady(slot.web_port),
         stage=0,
         ports=(slot.web_port,),
-        serves_visitors=True,
+        on_all_processors=True,
+        short_slices=True,
     )
 
 

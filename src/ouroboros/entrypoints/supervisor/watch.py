@@ -81,13 +81,18 @@ class Watch:
             await self._child.end()
         self._set_state("stopped")
 
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        child = self._child
+        return child.pid if child is not None and child.alive else None
+
     def document(self) -> dict[str, Any]:
         """What `status` tells about it."""
-        child = self._child
         return {
             "name": self.service.name,
             "state": self.state,
-            "pid": child.pid if child is not None and child.alive else None,
+            "pid": self.pid,
             "ports": list(self.service.ports),
             "since": None if self._since is None else self._since.isoformat(),
             "restarts": self._restarts,
@@ -98,7 +103,7 @@ class Watch:
     async def _start_once(self) -> Child:
         self._set_state("starting")
         child = self._children.start(
-            _guarded(self.service, self.service.argv), self.service.serves_visitors
+            _guarded(self.service, self.service.argv), self.service.on_all_processors
         )
         self._child = child
         self._since = datetime.now(UTC)
@@ -237,5 +242,5 @@ def _guarded(service: Service, argv: tuple[str, ...]) -> GuardedSpec:
         stop_signal=service.stop_signal,
         stop_all=False,
         grace_s=service.grace_s,
-        short_slices=service.serves_visitors,
+        short_slices=service.short_slices,
     )

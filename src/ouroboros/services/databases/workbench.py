@@ -23,7 +23,6 @@ from ouroboros.adapters.cluster.failures import translated
 from ouroboros.adapters.cluster.seed_files import SeedFile, read_file
 from ouroboros.adapters.cluster.workshop import Workshop
 from ouroboros.adapters.control.connection import ControlPool
-from ouroboros.adapters.processors import confine_with_us
 from ouroboros.domain.errors import Failed
 from ouroboros.domain.slot import Slot
 from ouroboros.plans.databases import AT_WORK
@@ -82,7 +81,6 @@ class Workbench:
                 application_name=AT_WORK + doing,
             ) as connection,
         ):
-            confine_with_us(connection.info.backend_pid)
             yield connection
 
     def workshop(self, connection: Connection[Any]) -> Workshop:
