@@ -1,6 +1,6 @@
 """Processors are left to visitors, whatever the machine has."""
 
-import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -45,38 +45,48 @@ subprocess.run([sys.executable, "-c", {shown!r}], check=True)
     assert done.stdout == f"{list(expected.working)}\n"
 
 
+POSTMASTER = """
+import json, os, subprocess, sys
+confined, *titles = json.loads(sys.argv[1])
+os.sched_setaffinity(0, [confined])
+running = [subprocess.Popen((title, "600"), executable="/bin/sleep") for title in titles]
+for each in running:
+    while not open(f"/proc/{each.pid}/cmdline").read():
+        pass  # exec sets it last
+print(json.dumps([each.pid for each in running]), flush=True)
+sys.stdin.read()
+for each in running:
+    each.kill()
+    each.wait()
+"""
+
+
 def test_sessions_of_slots_are_let_out_once_they_stay():
     usable = os.sched_getaffinity(0)
     if len(usable) == 1:
         pytest.skip("this machine has one processor, which nothing can be kept off")
-    slots = ("postgres: app_preview_1 app_preview_1 [local] idle", "postgres: app_preview_2 x")
-    others = (
+    slots = {"postgres: app_preview_1 app_preview_1 [local] idle", "postgres: app_preview_2 x"}
+    others = {
         "postgres: app_preview_10 x",
         "postgres: checkpointer",
         "app_preview_1 x",
         "postgres:",
-    )
-    confined = {min(usable)}
-    with contextlib.ExitStack() as ended, contextlib.ExitStack() as confinement:
-        confinement.callback(os.sched_setaffinity, 0, usable)
-        os.sched_setaffinity(0, confined)
-        # This process is to them what the postmaster is to its sessions.
-        running = {title: subprocess.Popen((title, "600"), executable="/bin/sleep")
-                   for title in (*slots, *others)}  # fmt: skip
-        for each in running.values():
-            ended.callback(each.wait)
-            ended.callback(each.kill)
-        confinement.close()
-        sessions = SlotSessions(usable, ["app_preview_1", "app_preview_2"])
+    }
+    titles = sorted(slots | others)
+    argv = (sys.executable, "-c", POSTMASTER, json.dumps([min(usable), *titles]))
+    sessions = SlotSessions(usable, ["app_preview_1", "app_preview_2"])
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as postmaster:
+        assert postmaster.stdin is not None
+        assert postmaster.stdout is not None
+        pids = dict(zip(titles, json.loads(postmaster.stdout.readline()), strict=True))
 
         def let_out() -> set[str]:
-            sessions.look(os.getpid())
-            places = {title: os.sched_getaffinity(each.pid) for title, each in running.items()}
-            assert all(place in (confined, usable) for place in places.values())
-            return {title for title, place in places.items() if place == usable}
+            sessions.look(postmaster.pid)
+            return {title for title, pid in pids.items() if os.sched_getaffinity(pid) == usable}
 
         assert let_out() == set()
-        assert let_out() == set(slots)
-        os.sched_setaffinity(running[slots[0]].pid, confined)
-        assert let_out() == {slots[1]}, "one is let out once, whoever confines it later"
-    sessions.look(running[slots[0]].pid)  # nobody any more
+        assert let_out() == slots
+        os.sched_setaffinity(pids["postgres: app_preview_2 x"], {min(usable)})
+        assert let_out() == slots - {"postgres: app_preview_2 x"}, "each is let out once"
+        postmaster.stdin.close()
+    sessions.look(postmaster.pid)  # nobody any more
