@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from tests.ports import reserve_ports
 
+from ouroboros.adapters.guard import list_descendants
 from ouroboros.adapters.leftovers import instance_id, list_marked
 from ouroboros.adapters.supervisor_client import SupervisorClient, read_error
 from ouroboros.entrypoints.cli.instance import bring_down
@@ -30,6 +32,17 @@ def until(condition: Callable[[], Any], time_limit_s: float = 10.0) -> Any:
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)
     return value
+
+
+def affinities(pid: int | None) -> dict[int, set[int]]:
+    """The processors that each thread of a process, and of what it has started, may run on."""
+    assert pid is not None
+    found = {}
+    for each in (pid, *(entry.pid for entry in list_descendants(pid))):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            for path in Path(f"/proc/{each}/task").iterdir():
+                found[int(path.name)] = os.sched_getaffinity(int(path.name))
+    return found
 
 
 class House:

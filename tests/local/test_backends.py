@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.conftest import House, until
+from tests.local.conftest import House, affinities, until
 
-from ouroboros.adapters.guard import list_descendants, list_processes, read_process
+from ouroboros.adapters.guard import list_processes, read_process
 from ouroboros.adapters.launchers import asgi
 from ouroboros.domain.errors import Failed, PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
@@ -213,29 +213,25 @@ def test_only_what_serves_visitors_runs_on_all_processors(bench: Bench) -> None:
     assert working < usable
     with_child = ("/bin/sh", "-c", 'sleep 600.25 & exec "$@"', "sh", *LAUNCHER)
     live = bench.start("p1", argv=with_child)
-    until(lambda: affinities(live.pid) == [usable] * 2)
+    until(lambda: places(live.pid) == [usable] * 2)
     bench.start("p2", fence=2)
     first = bench.status().pid
-    until(lambda: affinities(first) == [usable])
+    until(lambda: places(first) == [usable])
     bench.runtime.prepare(bench.slot, bench.spec("p3", fence=3))
     until(lambda: bench.status().candidate_state == "running")
     pid = bench.get("/health", bench.status().candidate_port)[2]["pid"]
-    assert affinities(pid) == [working]
+    assert places(pid) == [working]
     slow = threading.Thread(target=lambda: bench.get("/slow"))
     slow.start()
     until(lambda: "/slow" in bench.log())
     assert bench.runtime.promote(bench.slot, "p3", 3).pid == pid
-    until(lambda: affinities(pid) == [usable])
-    until(lambda: affinities(first) == [working])
+    until(lambda: places(pid) == [usable])
+    until(lambda: places(first) == [working])
     slow.join()
 
 
-def affinities(pid: int | None) -> list[set[int]]:
-    """Of a process and of what it has started."""
-    assert pid is not None
-    entries = [pid, *(entry.pid for entry in list_descendants(pid))]
-    threads = [path for pid in entries for path in Path(f"/proc/{pid}/task").iterdir()]
-    return [os.sched_getaffinity(int(path.name)) for path in threads]
+def places(pid: int | None) -> list[set[int]]:
+    return list(affinities(pid).values())
 
 
 def test_a_promotion_does_not_wait_for_what_the_one_before_still_answers(bench: Bench) -> None:

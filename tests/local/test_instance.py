@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 import psycopg
 import pytest
 from tests.instance import HOME, PROGRAM, Instance, make_instance
-from tests.local.conftest import until
+from tests.local.conftest import affinities, until
 
 from ouroboros.adapters.cluster.embedded import plan_server
-from ouroboros.adapters.guard import list_descendants
 from ouroboros.adapters.leftovers import instance_id, list_marked
 from ouroboros.settings import read_settings
 
@@ -82,7 +81,8 @@ def test_work_leaves_processors_to_surfaces_and_to_sessions_of_slots(instance: I
     assert serving == {name: name.startswith("web-") for name in SERVICES}
     ours = os.sched_getaffinity(pid_of(instance, "worker"))
     assert ours < usable
-    assert affinities(instance, "postgres") == {frozenset(ours)}
+    postmaster = pid_of(instance, "postgres")
+    assert all(place == ours for place in affinities(postmaster).values())
     assert instance.allocate("sessions").status == 0
     settings = read_settings(instance.environ)
     slot = settings.pool.parse("preview-1")
@@ -90,18 +90,9 @@ def test_work_leaves_processors_to_surfaces_and_to_sessions_of_slots(instance: I
         pid = session.info.backend_pid
         assert os.sched_getaffinity(pid) == ours  # as that of a migration
         until(lambda: os.sched_getaffinity(pid) == usable)
-        assert affinities(instance, "postgres", without=pid) == {frozenset(ours)}
+        elsewhere = {each for each, place in affinities(postmaster).items() if place != ours}
+        assert elsewhere == {pid}
     assert instance.release("sessions", slot.id).status == 0
-
-
-def affinities(instance: Instance, name: str, without: int = 0) -> set[frozenset[int]]:
-    """Of a service and of all it has started, without one of them."""
-    pid = pid_of(instance, name)
-    found = set()
-    for each in {pid, *(entry.pid for entry in list_descendants(pid))} - {without}:
-        with suppress(ProcessLookupError):
-            found.add(frozenset(os.sched_getaffinity(each)))
-    return found
 
 
 def test_status_needs_nothing_but_the_state_directory(instance: Instance) -> None:
