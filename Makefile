@@ -14,7 +14,7 @@ help:
 	  'make stop    end the local instance' \
 	  'make test    set up and run every test' \
 	  'make check   style, types, layers and the documentation' \
-  'make docs    build the documentation into site/' \
+	  'make docs    build the documentation into site/' \
 	  'make soak    the long tests' \
 	  'make bench   the benchmarks' \
 	  'make clean   end the instance and remove everything that was made'
@@ -42,7 +42,7 @@ docs: setup
 	@told=$$(NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build 2>&1) || { printf '%s\n' "$$told"; exit 1; }
 
 test: check tools-for-tests
-	@$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
+	@$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 soak: setup tools-for-tests
 	@$(BIN)/pytest -m soak --timeout 7200

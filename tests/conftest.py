@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,18 +23,30 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together when several processes run them.
+    """Say which tests stay together when several processes run them, and who begins first.
 
     A file's tests share what they set up; those on the published example share an instance over
     files, and those on a host a machine, which take long to make; so do those with a browser.
+    Who may take longest begins first, and then who are most: nobody waits for one at the end.
     """
+    limits_s, counts = defaultdict(float), Counter()
     for item in items:
-        used = getattr(item, "fixturenames", ())
-        file = item.nodeid.partition("::")[0]
-        shared = ("published", "host", "pictured")
-        group = next((name for name in shared if name in used), file)
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.xdist_group(_shared_with(item)))
+        group, limit = _group(item), item.get_closest_marker("timeout")
+        limits_s[group] = max(limits_s[group], limit.args[0] if limit else 0)
+        counts[group] += 1
+    items.sort(key=lambda item: (-limits_s[_group(item)], -counts[_group(item)], _group(item)))
+
+
+def _shared_with(item: pytest.Item) -> str:
+    used = getattr(item, "fixturenames", ())
+    shared = ("published", "host", "pictured")
+    return next((name for name in shared if name in used), item.nodeid.partition("::")[0])
+
+
+def _group(item: pytest.Item) -> str:
+    return item.get_closest_marker("xdist_group").args[0]
 
 
 @pytest.fixture(scope="session")

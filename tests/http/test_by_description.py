@@ -51,8 +51,6 @@ def generated(served, tmp_path: Path, seconds: float, capsys) -> None:
         print(done.stdout[done.stdout.rindex("SUMMARY") :])
 
 
-# Large groups begin first, and one test of two minutes would be the last.
-@pytest.mark.xdist_group("tests/surface/test_smuggling.py")
 @pytest.mark.timeout(600)
 def test_no_answer_is_an_accident_or_undocumented(served, tmp_path, capsys):
     generated(served, tmp_path, 120, capsys)
