@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,26 +27,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     A file's tests share what they set up; those on the published example share an instance over
     files, and those on a host a machine, which take long to make; so do those with a browser.
-    Who may take longest begins first, and then who are most: nobody waits for one at the end.
+    First come those that may take longest, or whose long form may (`soak`), and then those that
+    are most: nobody waits for one at the end.
     """
-    limits_s, counts = defaultdict(float), Counter()
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_shared_with(item)))
-        group, limit = _group(item), item.get_closest_marker("timeout")
-        limits_s[group] = max(limits_s[group], limit.args[0] if limit else 0)
-        counts[group] += 1
-    items.sort(key=lambda item: (-limits_s[_group(item)], -counts[_group(item)], _group(item)))
-
-
-def _shared_with(item: pytest.Item) -> str:
-    used = getattr(item, "fixturenames", ())
-    shared = ("published", "host", "pictured")
-    return next((name for name in shared if name in used), item.nodeid.partition("::")[0])
+    groups = {item: _group(item) for item in items}
+    counts, limits_s = Counter(groups.values()), Counter[str]()
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+        if limit := item.get_closest_marker("timeout"):
+            limits_s[group] = max(limits_s[group], limit.args[0])
+    items.sort(key=lambda item: (-limits_s[groups[item]], -counts[groups[item]], groups[item]))
 
 
 def _group(item: pytest.Item) -> str:
-    return item.get_closest_marker("xdist_group").args[0]
+    """The costly fixture that a test shares over files, or else its file."""
+    used = getattr(item, "fixturenames", ())
+    shared = ("published", "host", "pictured")
+    return next((name for name in shared if name in used), item.nodeid.partition("::")[0])
 
 
 @pytest.fixture(scope="session")
