@@ -8,8 +8,9 @@ Starts an instance of its own and ends it. By hand means the shell script in
 lock file has changed, the old process stopped and the new one started. "Tools" is what git, Vite,
 uv, Alembic and the application's own start took in it; the rest of our time is overhead. Rounds
 are interleaved: each commits a change to front end and backend, then deploys it both ways, then
-both ways again unchanged. FILE is `piku.py` of https://github.com/piku/piku; `publishing/piku.py`
-says how it is run.
+both ways again unchanged. A rollback leads to the release before, which is loaded by then; the
+next one, at once after it, further back to a release that is not. FILE is `piku.py` of
+https://github.com/piku/piku; `publishing/piku.py` says how it is run.
 """
 
 import argparse
@@ -54,7 +55,8 @@ def measure_times(instance: Instance, directory: Path, rounds: int) -> None:
             for kind in ("warm", "unchanged"):
                 times.setdefault(kind, []).append(ours.deploy("main"))
                 times.setdefault(f"{kind}, by hand", []).append(hand.deploy(commit))
-            times.setdefault("rollback", []).append(ours.roll_back())
+            for kind in ("rollback", "rollback further"):
+                times.setdefault(kind, []).append(ours.roll_back())
             ours.deploy("main")
     finally:
         hand.end()

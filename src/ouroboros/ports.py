@@ -107,6 +107,8 @@ class BackendStatus:
     candidate_publish_id: str | None = None
     candidate_nonce: str | None = None
     candidate_exit: str | None = None
+    loaded_publish_id: str | None = None
+    """Whose release waits with an imported application, so that going back to it is quick"""
 
 
 class BackendRuntime(Protocol):

@@ -58,6 +58,8 @@ class Settings:
     evict_idle_after_s: int
     """While runs wait, end a lease that was idle for so long; 0: never."""
     keep_releases: int
+    keep_loaded_s: int
+    """How long the release before the live one stays loaded for a rollback; 0: not at all."""
     keep_artifacts_days: int
     artifacts_limit_bytes: int
     """How long and how much is kept of what publishes left to read: logs, reports, pictures."""
@@ -183,6 +185,7 @@ def _read(reader: "_Reader") -> Settings:
         ready_time_limit_s=reader.number("OUROBOROS_READY_TIME_LIMIT_S", 60, 1, 3600),
         evict_idle_after_s=reader.number("OUROBOROS_EVICT_IDLE_AFTER_S", 0, 0, 30 * 86400),
         keep_releases=reader.number("OUROBOROS_KEEP_RELEASES", 3, 1, 1000),
+        keep_loaded_s=reader.number("OUROBOROS_KEEP_LOADED_S", 900, 0, 30 * 86400),
         keep_artifacts_days=reader.number("OUROBOROS_KEEP_ARTIFACTS_DAYS", 30, 1, 36500),
         artifacts_limit_bytes=reader.number(
             "OUROBOROS_ARTIFACTS_LIMIT_BYTES", 2 << 30, 1 << 20, 1 << 50

@@ -8,6 +8,8 @@ because the application's Python is not ours.
   after SIGUSR1: so a candidate proves itself on a private port before visitors see it.
 - On SIGTERM it stops accepting (the listener lives on in its holder), answers one more request
   on each open connection with `Connection: close`, and ends when they are done.
+- With `PREVIEW_WAITS` in the environment the last descriptor is no listener: the application is
+  imported, and started when a byte comes from there. At end of file this process ends.
 - A request for the health path with `X-Preview-Probe: 1` is answered with `X-Preview-Nonce`, so
   that whoever started this process knows which process answers.
 
@@ -21,12 +23,12 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Awaitable, Callable, Dict, List, MutableMapping  # noqa: UP035
+from typing import Any, Awaitable, Callable, Dict, List, MutableMapping, Optional  # noqa: UP035
 
 import uvicorn
 
 # Written for Python 3.8, because it runs on the application's interpreter.
-# ruff: noqa: UP006
+# ruff: noqa: UP006, UP045
 
 _FIRST_PASSED_FD = 3
 _DRAIN_LEAST_S = 0.05
@@ -85,9 +87,12 @@ class _Server(uvicorn.Server):
 
     config: _Config
 
-    def __init__(self, config: _Config, public: List[socket.socket]) -> None:
+    def __init__(
+        self, config: _Config, public: List[socket.socket], starter: Optional[socket.socket]
+    ) -> None:
         super().__init__(config)
         self._public = public
+        self._starter = starter
         self._loop: Any = None
         self._promoted = False
         self._draining = False
@@ -95,7 +100,12 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         self._loop = asyncio.get_running_loop()
+        if self._starter is not None and not await self._told_to_start(self._starter):
+            self.should_exit = True
+            return
         await super().startup(sockets=sockets)
+        # The first look for garbage would be the first visitor's to wait for, and find nothing.
+        gc.freeze()
         gc.enable()
         if self._promoted:
             await self._serve_publicly()
@@ -107,6 +117,8 @@ class _Server(uvicorn.Server):
         """Begin to drain; called by uvicorn for SIGTERM and SIGINT."""
         if not self.started or self._draining:
             self.should_exit = True
+            if self._starter is not None:
+                self._starter.shutdown(socket.SHUT_RDWR)
             return
         self._draining = True
         self._loop.call_soon_threadsafe(self._begin_to_drain)
@@ -119,6 +131,12 @@ class _Server(uvicorn.Server):
 
     def _start(self, run: Callable[[], Any]) -> None:
         self._tasks.append(self._loop.create_task(run()))
+
+    async def _told_to_start(self, starter: socket.socket) -> bool:
+        told = await self._loop.sock_recv(starter, 1)
+        self._starter = None
+        starter.close()
+        return bool(told)
 
     async def _serve_publicly(self) -> None:
         while self._public:
@@ -176,6 +194,15 @@ def take_listeners() -> List[socket.socket]:
     return listeners
 
 
+def take_starter(passed: List[socket.socket]) -> Optional[socket.socket]:
+    """The last of the passed sockets when this process is to wait for a byte from it."""
+    if not os.environ.pop("PREVIEW_WAITS", ""):
+        return None
+    starter = passed.pop()
+    starter.setblocking(False)
+    return starter
+
+
 def main() -> None:
     """Serve the application named on the command line (`module:attribute`, or `--factory` too)."""
     arguments = [item for item in sys.argv[1:] if item != "--factory"]
@@ -184,6 +211,7 @@ def main() -> None:
     # What is imported stays: looking for garbage meanwhile is a seventh of a start.
     gc.disable()
     listeners = take_listeners()
+    starter = take_starter(listeners)
     if not listeners:
         sys.exit("asgi.py: no listener was passed (LISTEN_FDS, LISTEN_PID)")
     sys.path[0] = os.getcwd()  # noqa: PTH109 - where `uvicorn module:attribute` looks
@@ -192,7 +220,7 @@ def main() -> None:
         factory="--factory" in sys.argv,
         timeout_graceful_shutdown=_LAST_RESPONSES_S,
     )
-    server = _Server(config, listeners[1:])
+    server = _Server(config, listeners[1:], starter)
     signal.signal(signal.SIGUSR1, server.promote)
     server.run(sockets=listeners[:1])
     if not server.started:

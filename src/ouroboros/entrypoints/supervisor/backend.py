@@ -17,6 +17,7 @@ from ouroboros.domain.errors import PreviewError, Refused, TimedOut
 from ouroboros.domain.slot import Slot
 from ouroboros.entrypoints.supervisor.children import Children
 from ouroboros.entrypoints.supervisor.held_port import HeldPort
+from ouroboros.entrypoints.supervisor.loaded import LoadedRelease
 from ouroboros.entrypoints.supervisor.serving import Serving, is_same, start_serving
 from ouroboros.entrypoints.supervisor.watch import Patience
 from ouroboros.ports import BackendSpec, BackendStatus
@@ -35,6 +36,7 @@ class SlotBackend:
         children: Children,
         changed: Callable[[], None],
         patience: Patience | None = None,
+        keep_loaded_s: float = 0,
     ) -> None:
         self.slot = slot
         self.lock = asyncio.Lock()
@@ -44,6 +46,7 @@ class SlotBackend:
         self._port = HeldPort(slot.api_port)
         self._live: Serving | None = None
         self._candidate: Serving | None = None
+        self._loaded = LoadedRelease(children, changed, self._patience.loading_s, keep_loaded_s)
         self._leaving: set[asyncio.Task[None]] = set()
         self._reviver: asyncio.Task[None] | None = None
         self._spec: BackendSpec | None = None
@@ -62,6 +65,7 @@ class SlotBackend:
             restarts=self._restarts,
             last_exit=self._last_exit,
             fence=fence,
+            loaded_publish_id=self._loaded.publish_id,
         )
         if self._spec is not None:
             status = replace(
@@ -83,8 +87,7 @@ class SlotBackend:
         """
         if self._live is not None and is_same(spec, self._live.spec):
             return
-        await self._end_candidate()
-        await self._end_live()
+        await self._end_all()
         self._port.stop_apologizing()
         self._forget()
         self._parked = False
@@ -109,14 +112,7 @@ class SlotBackend:
                 "start it instead: the one before is ended first",
             )
         await self._end_candidate()
-        try:
-            public = self._port.hold()
-            with open_listener(0) as private:
-                port = private.getsockname()[1]
-                candidate = await start_serving(spec, self._children, (private, public), port)
-        except PreviewError:
-            self._release_unused_port()
-            raise
+        candidate = await self._loaded.take(spec) or await self._start_candidate(spec)
         candidate.follow(self._changed, lambda _: self._changed())
         self._candidate = candidate
         self._changed()
@@ -156,6 +152,7 @@ class SlotBackend:
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
             await before.accepts_no_more(self.slot.api_port, _LEAVING_WAIT_S)
+            self._loaded.keep(before.spec, self._port.hold())
         self._changed()
 
     async def discard(self) -> None:
@@ -169,18 +166,16 @@ class SlotBackend:
 
         Raises `port_in_use`.
         """
-        await self._end_candidate()
         self._port.stop_apologizing()
         self._port.hold()
         self._parked = True
-        await self._end_live()
+        await self._end_all()
         self._forget()
         self._changed()
 
     async def stop(self) -> None:
         """End everything of the slot and let go of its port."""
-        await self._end_candidate()
-        await self._end_live()
+        await self._end_all()
         self._parked = False
         self._port.release()
         self._forget()
@@ -215,6 +210,16 @@ class SlotBackend:
         self._live = live
         live.follow(lambda: self._note_readiness(live), self._note_death)
 
+    async def _start_candidate(self, spec: BackendSpec) -> Serving:
+        try:
+            public = self._port.hold()
+            with open_listener(0) as private:
+                port = private.getsockname()[1]
+                return await start_serving(spec, self._children, (private, public), port)
+        except PreviewError:
+            self._release_unused_port()
+            raise
+
     def _note_readiness(self, live: Serving) -> None:
         live.child.serve()
         self._changed()
@@ -245,6 +250,11 @@ class SlotBackend:
             await self._port.apologize()
         self._reviver = None
         self._changed()
+
+    async def _end_all(self) -> None:
+        await self._loaded.end()
+        await self._end_candidate()
+        await self._end_live()
 
     async def _end_live(self) -> None:
         await self._cancel_reviver()

@@ -91,8 +91,9 @@ class _House:
         self._watches = [
             Watch(service, self._children, self._note_change, patience) for service in services
         ]
+        keep_loaded_s = settings.keep_loaded_s if settings.keep_releases > 1 else 0
         slots = {
-            slot.id: SlotBackend(slot, self._children, self._note_change, patience)
+            slot.id: SlotBackend(slot, self._children, self._note_change, patience, keep_loaded_s)
             for slot in settings.pool
         }
         fences = Fences(settings.state_dir / "backend-fences.json")

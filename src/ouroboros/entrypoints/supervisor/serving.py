@@ -18,7 +18,7 @@ _PROBE_EVERY_S = 0.03
 _PROBE_SLOWLY_S = 0.25
 _QUICK_PROBES = 200
 _SERVER_ERROR = 500
-_NONCE = "PREVIEW_NONCE"
+NONCE = "PREVIEW_NONCE"
 
 
 class Serving:
@@ -44,6 +44,11 @@ class Serving:
         if not self.alive:
             return "exited"
         return "running" if self.ready.is_set() else "starting"
+
+    def begin(self, spec: BackendSpec) -> None:
+        """Note that it serves from now on, for this specification."""
+        self.spec = spec
+        self.since = datetime.now(UTC)
 
     def follow(self, on_ready: Callable[[], None], on_end: Callable[["Serving"], None]) -> None:
         """Say when it is ready and when it has ended, from now on."""
@@ -120,20 +125,27 @@ async def start_serving(
     children: Children,
     listeners: tuple[socket.socket, ...],
     port: int,
+    starter: socket.socket | None = None,
 ) -> Serving:
     """Start a backend process that will answer on `port`; raises `process_not_started`.
 
     Returns when the process runs, before it is ready; `follow` it then. Its start is work that no
-    visitor of another slot shall feel: `Child.serve` lets it run where they are served.
+    visitor of another slot shall feel: `Child.serve` lets it run where they are served. With a
+    `starter` it imports its application and serves once a byte comes from there.
     """
-    nonce = spec.env.get(_NONCE) or token_hex(16)
+    nonce = spec.env.get(NONCE) or token_hex(16)
+    env = {**spec.env, NONCE: nonce, "PREVIEW_HEALTH_PATH": spec.health_path}
+    passed = list(listeners)
+    if starter is not None:
+        env["PREVIEW_WAITS"] = "1"
+        passed.append(starter)
     spec.log_path.parent.mkdir(parents=True, exist_ok=True)
     child = children.start(
         GuardedSpec(
             spec.argv,
             spec.cwd,
-            {**spec.env, _NONCE: nonce, "PREVIEW_HEALTH_PATH": spec.health_path},
-            fds=tuple(listener.fileno() for listener in listeners),
+            env,
+            fds=tuple(each.fileno() for each in passed),
             log_path=spec.log_path,
             grace_s=_GRACE_S,
             short_slices=True,
@@ -152,7 +164,7 @@ def is_same(one: BackendSpec, other: BackendSpec) -> bool:
     """Whether two specifications run the same: all but the fence and the nonce."""
 
     def essence(spec: BackendSpec) -> tuple[object, ...]:
-        env = {key: value for key, value in spec.env.items() if key != _NONCE}
+        env = {key: value for key, value in spec.env.items() if key != NONCE}
         return (
             spec.argv,
             spec.cwd,

@@ -28,13 +28,15 @@ _HTTP_OK = 200
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long the supervisor waits: for a restart, doubled from death to death until the process
-    has lived well, and for a promoted candidate to answer on the slot's port.
+    has lived well, for a promoted candidate to answer on the slot's port, and after a promotion
+    until the release before is loaded again.
     """
 
     first_s: float = 0.2
     most_s: float = 3.0
     well_after_s: float = 30.0
     promotion_s: float = 10.0
+    loading_s: float = 1.0
 
     def delay_s(self, deaths: int) -> float:
         """The wait after so many deaths in a row."""

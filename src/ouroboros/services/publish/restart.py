@@ -33,15 +33,16 @@ def restart_backend(work: Work) -> dict[str, Any]:
     spec = work.backends.spec(slot, work.source, released)
     _require_fence(work)
     if spec.listen == "socket":
-        port = _prepare(work, spec).candidate_port
+        status = _prepare(work, spec)
+        port, nonce = status.candidate_port, status.candidate_nonce
     else:
         _make_room(work)
         _require_fence(work)
         runtime.start(slot, spec)
-        port = slot.api_port
+        port, nonce = slot.api_port, spec.env["PREVIEW_NONCE"]
     work.log.line(f"started {spec.argv[0]} on 127.0.0.1:{port}")
     work.log.line(f"its output: {spec.log_path}")
-    return {"port": port, "listen": spec.listen, "nonce": spec.env["PREVIEW_NONCE"]}
+    return {"port": port, "listen": spec.listen, "nonce": nonce}
 
 
 def check_readiness(work: Work) -> dict[str, Any]:
