@@ -223,6 +223,8 @@ def main() -> None:
     parser.add_argument("--only", choices=("times", "output", "neighbours"))
     parser.add_argument("--piku", type=Path, metavar="FILE", help="compare with this piku.py alone")
     asked = parser.parse_args()
+    # Everybody's Python remembers what it has compiled, as that of a slot's releases does.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with running_instance() as instance, temporary() as directory:
         if asked.piku is not None:
             measure_beside_piku(instance, directory, asked.rounds, asked.piku)

@@ -122,11 +122,8 @@ class ByHand:
     def __init__(self, instance: Instance, repository: Path, directory: Path) -> None:
         directory.mkdir()
         self._directory = directory
-        told = {**instance.environ}
-        # Who deploys by hand lets Python remember what it has compiled, as releases of slots do.
-        told.pop("PYTHONDONTWRITEBYTECODE", None)
         self._environ = {
-            **told,
+            **instance.environ,
             **environment_of_a_slot(instance, "by-hand", directory),
             "REPO": str(repository),
             "PORT": str(instance.api_port + 9),

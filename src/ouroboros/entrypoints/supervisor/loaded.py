@@ -70,15 +70,13 @@ class LoadedRelease:
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            await asyncio.wait((keeper,))
         serving, self._serving = self._serving, None
         starter, self._starter = self._starter, None
         if starter is not None:
             starter.close()
         if serving is not None:
-            serving.child.process.kill()
-            await serving.child.gone.wait()
+            await _end(serving)
 
     async def _keep(self, spec: BackendSpec, public: socket.socket) -> None:
         await asyncio.sleep(self._after_s)
@@ -90,8 +88,7 @@ class LoadedRelease:
         self._changed()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(serving.child.gone.wait(), self._keep_s)
-        self._keeper = None
-        await self.end()
+        await _end(serving)
         self._changed()
 
     async def _load(
@@ -112,6 +109,11 @@ class LoadedRelease:
             ours.close()
             raise
         return serving, ours
+
+
+async def _end(serving: Serving) -> None:
+    serving.child.process.kill()
+    await serving.child.gone.wait()
 
 
 def can_wait(spec: BackendSpec) -> bool:
