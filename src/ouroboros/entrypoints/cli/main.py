@@ -1,5 +1,6 @@
 """The program `ouroboros`: its commands, and the one place where errors become exit codes."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -72,10 +73,20 @@ def _before_every_command() -> None:
 
 def main() -> None:
     """Run one command; exits with its status."""
+    gc.disable()
     _read_installed_settings()
     arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
     Output.as_json = len(arguments) < len(sys.argv) - 1
-    sys.exit(run(arguments))
+    status = run(arguments)
+    gc.freeze()  # the end of Python would look through all of it once more
+    sys.exit(status)
+
+
+def _stop_looking_at_imports() -> None:
+    """Look for garbage from now on, but not in what was imported: a third of a short command."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _read_installed_settings() -> None:
@@ -99,7 +110,9 @@ def run(arguments: list[str]) -> int:
     command = " ".join(word for word in arguments[:2] if not word.startswith("-"))
     try:
         only = arguments[0] if arguments and _COMPLETING not in os.environ else ""
-        status = make_app(only)(arguments, prog_name="ouroboros", standalone_mode=False)
+        app = make_app(only)
+        _stop_looking_at_imports()
+        status = app(arguments, prog_name="ouroboros", standalone_mode=False)
     except PreviewError as error:
         return fail(command, error)
     except typer.Abort:
