@@ -3,9 +3,13 @@
 import json
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
+from tests.local.conftest import until
+
+from ouroboros.adapters.guard import list_processes
 
 
 def get(url: str, host: str = "localhost"):
@@ -109,6 +113,37 @@ def test_a_second_publish_reuses_what_has_not_changed(published):
     assert again.status == 0, again
     steps = {step["step"]: step for step in again.document["steps"]}
     assert steps["frontend"]["result"]["reused"] is True
+
+
+def test_going_back_is_served_by_the_process_that_was_loaded_for_it(published):
+    """And it is proven to serve as every other candidate is."""
+    instance = published.instance
+    before = backend_of_first_slot(instance)["publish_id"]
+    again = instance.publish("demo-page", published.repository, "codex/run-demo-page")
+    assert again.status == 0, again
+    until(lambda: backend_of_first_slot(instance)["loaded_publish_id"] == before, 30)
+    release = instance.state_dir / "releases" / "preview-1" / before
+    until(lambda: len(pids_in(release)) == 1, 30)  # the one before has ended
+    [loaded] = pids_in(release)
+    back = instance.ouroboros("rollback", "--slot", "preview-1")
+    assert back.status == 0, back
+    found = backend_of_first_slot(instance)
+    assert (found["publish_id"], found["pid"]) == (before, loaded)
+    served = json.loads(get(f"http://127.0.0.1:{instance.web_port(1)}/health"))
+    assert served["publish_id"] == before
+
+
+def backend_of_first_slot(instance):
+    return instance.ouroboros("status").document["slots"][0]["backend"]
+
+
+def pids_in(directory):
+    found = []
+    for each in list_processes():
+        with suppress(OSError):
+            if Path(f"/proc/{each.pid}/cwd").readlink().is_relative_to(directory):
+                found.append(each.pid)
+    return found
 
 
 def test_every_reset_left_a_row_with_its_provenance(published):

@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def _stop_looking_at_imports() -> None:
-    """Look for garbage from now on, but not in what was imported: a third of a short command."""
+    """Look for garbage from now on, but not in what was imported: a seventh of a command."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
