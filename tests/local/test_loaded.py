@@ -46,6 +46,12 @@ class Loading(Bench):
         env = {**spec.env, "IMPORTS": str(self.imports), "PYTHONPATH": here}
         return replace(spec, argv=argv, env=env)
 
+    def again(self, **environ: str) -> None:
+        """The supervisor once more, with other settings."""
+        self.house.end()
+        self.house.environ |= environ
+        self.house.up()
+
     def publish(self, publish_id: str, fence: int = 1) -> int | None:
         self.runtime.prepare(self.slot, self.spec(publish_id, fence))
         return self.runtime.promote(self.slot, publish_id, fence).pid
@@ -155,9 +161,7 @@ def test_nothing_waits_on_when_the_supervisor_was_killed(bench: Loading) -> None
 
 
 def test_a_release_is_loaded_no_longer_than_is_set(bench: Loading) -> None:
-    bench.house.end()
-    bench.house.environ["OUROBOROS_KEEP_LOADED_S"] = "1"
-    bench.house.up()
+    bench.again(OUROBOROS_KEEP_LOADED_S="1")
     bench.publish("p1")
     bench.publish("p2")
     waiting = bench.loaded("p1")
@@ -179,13 +183,44 @@ def test_only_our_launcher_can_wait(argv: tuple[str, ...], waits: bool, tmp_path
     assert can_wait(spec) is waits
 
 
-def test_nothing_is_loaded_when_that_is_switched_off(bench: Loading) -> None:
-    bench.house.end()
-    bench.house.environ["OUROBOROS_KEEP_LOADED_S"] = "0"
-    bench.house.up()
+def test_a_loaded_release_ends_when_it_is_asked_to(bench: Loading) -> None:
     bench.publish("p1")
     bench.publish("p2")
-    stopped_at = time.monotonic() + 2 * Patience().loading_s
-    until(lambda: time.monotonic() > stopped_at)
+    waiting = bench.loaded("p1")
+    os.kill(waiting, signal.SIGTERM)
+    until(lambda: not alive(waiting))
+
+
+def test_a_release_that_cannot_be_started_again_leaves_the_slot_as_it_is(
+    bench: Loading, tmp_path: Path
+) -> None:
+    away = tmp_path / "release"
+    away.mkdir()
+    bench.runtime.prepare(bench.slot, replace(bench.spec("p1"), cwd=away))
+    bench.runtime.promote(bench.slot, "p1", 1)
+    away.rmdir()
+    bench.publish("p2")
+    wait_until_loaded_if_ever()
+    assert bench.status().loaded_publish_id is None
+    assert bench.colour() == "p2"
+    bench.publish("p3")
+    assert bench.colour() == "p3"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"OUROBOROS_KEEP_LOADED_S": "0"}, {"OUROBOROS_KEEP_RELEASES": "1"}],
+    ids=["switched off", "no release before is kept"],
+)
+def test_nothing_is_loaded_in_vain(bench: Loading, setting: dict[str, str]) -> None:
+    bench.again(**setting)
+    bench.publish("p1")
+    bench.publish("p2")
+    wait_until_loaded_if_ever()
     assert bench.status().loaded_publish_id is None
     assert len(bench.lines()) == 4  # two were imported and started
+
+
+def wait_until_loaded_if_ever() -> None:
+    by = time.monotonic() + 2 * Patience().loading_s
+    until(lambda: time.monotonic() > by)

@@ -12,9 +12,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from signal import SIGUSR1
 
-from ouroboros.adapters.listeners import open_listener, require_free_port
-from ouroboros.domain.errors import PreviewError, Refused, TimedOut
+from ouroboros.adapters.listeners import require_free_port
+from ouroboros.domain.errors import PreviewError, Refused
 from ouroboros.domain.slot import Slot
+from ouroboros.entrypoints.supervisor.candidate import (
+    not_ready,
+    start_candidate,
+    unproven,
+    with_candidate,
+)
 from ouroboros.entrypoints.supervisor.children import Children
 from ouroboros.entrypoints.supervisor.held_port import HeldPort
 from ouroboros.entrypoints.supervisor.loaded import LoadedRelease
@@ -78,7 +84,7 @@ class SlotBackend:
         if self._live is not None:
             live = self._live
             status = replace(status, pid=live.child.pid, since=live.since, nonce=live.nonce)
-        return status if self._candidate is None else _with_candidate(status, self._candidate)
+        return status if self._candidate is None else with_candidate(status, self._candidate)
 
     async def start(self, spec: BackendSpec) -> None:
         """Run this spec; one that runs from another spec is ended first.
@@ -112,7 +118,13 @@ class SlotBackend:
                 "start it instead: the one before is ended first",
             )
         await self._end_candidate()
-        candidate = await self._loaded.take(spec) or await self._start_candidate(spec)
+        try:
+            candidate = await self._loaded.take(spec) or await start_candidate(
+                spec, self._children, self._port.hold()
+            )
+        except PreviewError:
+            self._release_unused_port()
+            raise
         candidate.follow(self._changed, lambda _: self._changed())
         self._candidate = candidate
         self._changed()
@@ -131,14 +143,14 @@ class SlotBackend:
             raise Refused("no_candidate", f"{self.slot.id} has no candidate of {publish_id}")
         # Before it is ready it has no handler for the signal, which would be its end.
         if not await candidate.wait_ready(_READY_WAIT_S):
-            raise _not_ready(candidate, self.slot)
+            raise not_ready(candidate, self.slot)
         self._port.stop_apologizing()
         candidate.child.process.signal(SIGUSR1)
         if not await candidate.proves_itself_on(self.slot.api_port, self._patience.promotion_s):
             await self._end_candidate()
             if self._failed:
                 await self._port.apologize()
-            raise _unproven(candidate, self.slot, self._patience.promotion_s)
+            raise unproven(candidate, self.slot, self._patience.promotion_s)
         candidate.child.serve()
         await self._cancel_reviver()
         before, self._live, self._candidate = self._live, candidate, None
@@ -210,16 +222,6 @@ class SlotBackend:
         self._live = live
         live.follow(lambda: self._note_readiness(live), self._note_death)
 
-    async def _start_candidate(self, spec: BackendSpec) -> Serving:
-        try:
-            public = self._port.hold()
-            with open_listener(0) as private:
-                port = private.getsockname()[1]
-                return await start_serving(spec, self._children, (private, public), port)
-        except PreviewError:
-            self._release_unused_port()
-            raise
-
     def _note_readiness(self, live: Serving) -> None:
         live.child.serve()
         self._changed()
@@ -279,31 +281,3 @@ class SlotBackend:
     def _release_unused_port(self) -> None:
         if self._spec is None and not self._parked:
             self._port.release()
-
-
-def _with_candidate(status: BackendStatus, candidate: Serving) -> BackendStatus:
-    return replace(
-        status,
-        candidate_port=candidate.port if candidate.alive else None,
-        candidate_state=candidate.state,
-        candidate_publish_id=candidate.spec.publish_id,
-        candidate_nonce=candidate.nonce,
-        candidate_exit=None if candidate.alive else candidate.child.exit_text,
-    )
-
-
-def _not_ready(candidate: Serving, slot: Slot) -> Refused:
-    end = "" if candidate.alive else f" ({candidate.child.exit_text})"
-    return Refused(
-        "candidate_not_ready",
-        f"the candidate of {slot.id} does not answer{end}",
-        f"see {candidate.spec.log_path}",
-    )
-
-
-def _unproven(candidate: Serving, slot: Slot, limit_s: float) -> TimedOut:
-    return TimedOut(
-        "promotion_unproven",
-        f"the candidate did not answer on port {slot.api_port} within {limit_s:g} s",
-        f"see {candidate.spec.log_path}",
-    )

@@ -11,13 +11,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 
-from ouroboros.adapters.listeners import open_listener
 from ouroboros.domain.errors import PreviewError
+from ouroboros.entrypoints.supervisor.candidate import start_candidate
 from ouroboros.entrypoints.supervisor.children import Children
-from ouroboros.entrypoints.supervisor.serving import NONCE, Serving, is_same, start_serving
+from ouroboros.entrypoints.supervisor.serving import NONCE, Serving, is_same
 from ouroboros.ports import BackendSpec
+from ouroboros.services.binding import LAUNCHERS
 
-_LAUNCHER = "/launchers/asgi.py"
 _GO = b"1"
 
 
@@ -97,18 +97,12 @@ class LoadedRelease:
         env = {key: value for key, value in spec.env.items() if key != NONCE}
         ours, theirs = socket.socketpair()
         try:
-            with theirs, open_listener(0) as private:
-                serving = await start_serving(
-                    replace(spec, env=env),
-                    self._children,
-                    (private, public),
-                    private.getsockname()[1],
-                    starter=theirs,
-                )
+            with theirs:
+                waiting = replace(spec, env=env)
+                return await start_candidate(waiting, self._children, public, theirs), ours
         except BaseException:
             ours.close()
             raise
-        return serving, ours
 
 
 async def _end(serving: Serving) -> None:
@@ -118,4 +112,4 @@ async def _end(serving: Serving) -> None:
 
 def can_wait(spec: BackendSpec) -> bool:
     """Whether a backend can be imported and not started: our launcher of ASGI applications can."""
-    return any(argument.endswith(_LAUNCHER) for argument in spec.argv[1:])
+    return str(LAUNCHERS / "asgi.py") in spec.argv
