@@ -39,6 +39,11 @@ WHERE = (
     "adapters/web_roots.py",
 )
 RUN = "crash"
+ASLEEP = """
+import os, subprocess
+sleep = ["PSQL", os.environ["DATABASE_URL"], "-c", "SELECT pg_sleep(1)"]
+subprocess.run(sleep, check=True)
+"""
 _markers = itertools.count(1)
 
 
@@ -138,8 +143,11 @@ class CrashWorld:
         queue = self.at.rollback.queue
         return queue(self.slot, target["publish_id"], with_database=True)
 
-    def queue_publish(self) -> str:
-        """Queue a publish of a new commit with a migration of its own."""
+    def queue_publish(self, asleep_in: str = "") -> str:
+        """Queue a publish of a new commit with a migration of its own.
+
+        Its `migration` or its `backend` begins with a second in which the database sleeps.
+        """
         marker = f"m{next(_markers)}"
         psql = find_binaries(self.at.settings.pg_bin) / "psql"
         self.repository.commit(
@@ -149,10 +157,13 @@ class CrashWorld:
                     'listen = "port"', 'listen = "socket"'
                 )
                 + '[database]\nmigrate = ["sh", "migrate.sh"]\n',
-                "server.py": SOCKET_SERVER,
+                "server.py": SOCKET_SERVER
+                if asleep_in != "backend"
+                else ASLEEP.replace("PSQL", str(psql)) + SOCKET_SERVER,
                 "marker": marker,
                 "migrate.sh": f'exec {psql} "$DATABASE_URL" -v ON_ERROR_STOP=1 -qf change.sql\n',
                 "change.sql": "SET client_min_messages = warning;\n"
+                f"SELECT pg_sleep({int(asleep_in == 'migration')});\n"
                 "CREATE TABLE IF NOT EXISTS ledger (marker text PRIMARY KEY);\n"
                 f"INSERT INTO ledger VALUES ('{marker}') ON CONFLICT DO NOTHING;\n",
             },

@@ -19,7 +19,7 @@ from ouroboros.domain.errors import PreviewError
 @pytest.fixture(scope="module")
 def world() -> Iterator[CrashWorld]:
     with crash_world() as made:
-        made.allocate()
+        made.serve_first()
         yield made
         patiently(made.end_lease)
 
@@ -100,9 +100,85 @@ def publish_through(world: CrashWorld, least: int, outages: Outages) -> None:
             publish_id = patiently(world.queue_publish)
             assert world.workers.order(publish=publish_id, arm={}) == "ended 0"
             found = patiently(lambda: world.at.publishes.get(publish_id))  # noqa: B023
-            assert found["state"] == "ready", found
+            assert found["state"] == "ready", (found["failed_step"], found["error"])
             world.live = publish_id
     print(f"{count} publishes, PostgreSQL stopped {outages.stopped}×, killed {outages.killed}×")
+    patiently(lambda: world.require_whole(world.live))
+
+
+class WhileAsleep:
+    """Kills PostgreSQL's first process, or the session, each time a session of a branch sleeps."""
+
+    def __init__(self, world: CrashWorld, times: int, *, only_session: bool) -> None:
+        self._world = world
+        self._only_session = only_session
+        self._left = times
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._disturb)
+        self.killed = 0
+
+    def __enter__(self) -> "WhileAsleep":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _disturb(self) -> None:
+        while self._left and not self._end.wait(0.05):
+            if (found := self._asleep()) is not None:
+                send_signal(found, signal.SIGKILL)
+                self._left -= 1
+                self.killed += 1
+                while self._asleep() is not None:
+                    time.sleep(0.01)
+
+    def _asleep(self) -> Any:
+        """The process to kill, when a session sleeps; None when none does."""
+        query = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(1)%%' AND pid <> %s"
+        dsn, row = self._world.at.access.superuser_dsn(), None
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn) as db:
+            row = db.execute(query, [db.info.backend_pid]).fetchone()
+        found = {entry.pid: entry for entry in list_descendants(self._world.house_pid)}
+        session = found.get(row[0]) if row else None
+        return session if session is None or self._only_session else found.get(session.parent)
+
+
+def publish_asleep(world: CrashWorld, where: str) -> dict[str, Any]:
+    publish_id = patiently(lambda: world.queue_publish(asleep_in=where))
+    assert world.workers.order(publish=publish_id, arm={}) == "ended 0"
+    found: dict[str, Any] = patiently(lambda: world.at.publishes.get(publish_id))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("where", "step", "only_session"),
+    [
+        ("migration", "migrate", True),
+        ("backend", "readiness", True),
+        ("backend", "readiness", False),
+    ],
+    ids=["migration, session", "backend, session", "backend, first process"],
+)
+def test_what_fails_as_postgresql_dies_is_done_again(world, where, step, only_session):
+    with WhileAsleep(world, 1, only_session=only_session) as asleep:
+        found = publish_asleep(world, where)
+    assert asleep.killed == 1
+    assert found["state"] == "ready", (found["failed_step"], found["error"])
+    assert next(row["attempts"] for row in found["steps"] if row["step"] == step) == 2
+    world.live = found["publish_id"]
+    patiently(lambda: world.require_whole(world.live))
+
+
+def test_a_migration_under_which_postgresql_dies_each_time_fails_and_is_undone(world):
+    world.live = publish_asleep(world, "")["publish_id"]
+    with WhileAsleep(world, 50, only_session=True) as asleep:
+        found = publish_asleep(world, "migration")
+    assert (found["state"], found["failed_step"]) == ("failed", "migrate"), found["error"]
+    assert found["error"]["error"] == "step_interrupted"
+    # Our own PostgreSQL does not wait for the disk: what it forgets when it dies counts again.
+    assert asleep.killed >= 5
     patiently(lambda: world.require_whole(world.live))
 
 

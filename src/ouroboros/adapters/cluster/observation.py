@@ -8,7 +8,7 @@ statistics, which are exact.
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -94,12 +94,13 @@ def _watch(
     stop: threading.Event,
 ) -> None:
     sample = statement(_SAMPLE.text, params=[database, list(_STRONG)])
-    while not stop.is_set():
-        now = time.monotonic()
-        for oid, mode in run(connection, sample):
-            first, _ = seen.get((oid, mode), (now, now))
-            seen[oid, mode] = (first, now)
-        stop.wait(SAMPLE_S)
+    with suppress(psycopg.OperationalError):  # who uses the connection next is told
+        while not stop.is_set():
+            now = time.monotonic()
+            for oid, mode in run(connection, sample):
+                first, _ = seen.get((oid, mode), (now, now))
+                seen[oid, mode] = (first, now)
+            stop.wait(SAMPLE_S)
 
 
 _TABLES = statement(

@@ -76,11 +76,21 @@ BEGIN_STEP = """
     ON CONFLICT (publish_id, step) DO UPDATE
     SET state = 'running', attempts = s.attempts + 1, started_at = clock_timestamp(),
         finished_at = NULL
+    RETURNING attempts
 """
 END_STEP = """
     UPDATE publish_steps SET state = %(state)s, finished_at = clock_timestamp(),
         result = %(result)s
     WHERE publish_id = %(publish_id)s AND step = %(step)s
+"""
+# When one of its processes is killed, PostgreSQL starts the others anew but stays the same; its
+# statistics are counted from that instant on (the manual, "The Cumulative Statistics System").
+DATABASE_BEGAN_ANEW = """
+    SELECT greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))
+        > COALESCE(
+            (SELECT started_at FROM publish_steps
+                WHERE publish_id = %(publish_id)s AND step = %(step)s),
+            '-infinity') AS began_anew
 """
 STEPS = """
     SELECT step, position, state, attempts, started_at, finished_at, result

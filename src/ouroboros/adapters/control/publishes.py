@@ -16,7 +16,7 @@ from ouroboros.adapters.control.documents import jsonb
 from ouroboros.adapters.control.events import record_event
 from ouroboros.adapters.control.leases import stale_fence
 from ouroboros.adapters.publish_log import Artifact
-from ouroboros.domain.errors import NotFound, Refused
+from ouroboros.domain.errors import NotFound, Refused, Unhealthy
 from ouroboros.domain.lease import Lease
 from ouroboros.domain.publish import PIPELINE_VERSION, Publish, PublishState
 from ouroboros.domain.slot import Slot, SlotPool
@@ -107,12 +107,14 @@ class PublishStore:
         with self._under_fence(publish) as db:
             db.execute(sql.SET_COMMIT, {"publish_id": publish.publish_id, "commit": commit})
 
-    def begin_step(self, publish: Publish, step: str, position: int) -> None:
-        """Record that a step begins; raises `stale_fence`."""
-        values = {"step": step, "position": position, "fence": publish.fence}
+    def begin_step(self, publish: Publish, step: str, position: int) -> int:
+        """Record that a step begins, and say for which time; raises `stale_fence`."""
+        values: dict[str, Any] = {"publish_id": publish.publish_id, "fence": publish.fence}
+        values |= {"step": step, "position": position}
         with self._under_fence(publish) as db:
-            db.execute(sql.BEGIN_STEP, {"publish_id": publish.publish_id, **values})
+            row = db.execute(sql.BEGIN_STEP, values).fetchone()
             notify_publish(db, publish.publish_id)
+        return int(row["attempts"]) if row else 1
 
     def end_step(
         self, publish: Publish, step: str, *, succeeded: bool, result: Mapping[str, Any]
@@ -125,6 +127,21 @@ class PublishStore:
                 {"publish_id": publish.publish_id, "result": jsonb(result), **values},
             )
             notify_publish(db, publish.publish_id)
+
+    def require_unbroken(self, publish: Publish, step: str) -> None:
+        """Raise `control_plane_unreachable` when PostgreSQL went away since the step began.
+
+        It was started anew, or one of its processes was killed and all of them began again.
+        """
+        values = {"publish_id": publish.publish_id, "step": step}
+        with control(self._pool) as db:
+            row = db.execute(sql.DATABASE_BEGAN_ANEW, values).fetchone()
+        if row and row["began_anew"]:
+            raise Unhealthy(
+                "control_plane_unreachable",
+                f"PostgreSQL went away while {step} of {publish.publish_id} ran",
+                "ouroboros status; the step is begun once more",
+            )
 
     def steps(self, publish_id: str) -> list[dict[str, Any]]:
         """The step log, in order."""

@@ -52,6 +52,7 @@ _PASSING_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.
 _UNDO_LIMIT_S = 900.0
 _STEWARD_GONE = ("steward_failed", "steward_unreachable", "supervisor_unreachable")
 _STEWARD_BACK_S = 2.0
+_MOST_ATTEMPTS = 5
 
 
 def _nothing_to_undo(work: Work) -> None:
@@ -118,7 +119,10 @@ def run_publish(work: Work) -> PublishState:
 def _run_steps(
     work: Work, pipeline: Sequence[Step], done: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Step, PreviewError] | None:
-    """Run what is not done yet; the step that failed with its error, or None."""
+    """Run what is not done yet; the step that failed with its error, or None.
+
+    What failed while PostgreSQL went away is no fault of the branch: `control_plane_unreachable`.
+    """
     for position, step in enumerate(pipeline, start=1):
         row = done.get(step.name)
         if row is not None and row["state"] == "done" and step.lasting:
@@ -128,6 +132,7 @@ def _run_steps(
         except PreviewError as error:
             if error.code in _OF_THE_CONTROL_PLANE:
                 raise
+            work.store.require_unbroken(work.publish, step.name)
             return step, error
         except OSError as error:
             return step, Failed("host_error", str(error), "df -h")
@@ -167,11 +172,12 @@ def _run_step_patiently(work: Work, step: Step, position: int) -> None:
 
 def _run_step(work: Work, step: Step, position: int) -> None:
     work.watch.require_wanted()
-    work.store.begin_step(work.publish, step.name, position)
+    attempts = work.store.begin_step(work.publish, step.name, position)
     _tell_visitors(work, step.title, position)
     work.log.step(step.name, step.title)
     failpoint(f"publish.{step.name}.before")
     try:
+        _require_hope(step, attempts)
         result = step.do(work)
     except PreviewError as error:
         _note(work, f"FAILED {error.code}: {error.message}")
@@ -184,6 +190,17 @@ def _run_step(work: Work, step: Step, position: int) -> None:
     _record_artifacts(work, step)
     work.store.end_step(work.publish, step.name, succeeded=True, result=result)
     failpoint(f"publish.{step.name}.recorded")
+
+
+def _require_hope(step: Step, attempts: int) -> None:
+    """Raise `step_interrupted` when a step was begun too often: it may be what ends the others."""
+    if attempts > _MOST_ATTEMPTS:
+        raise Failed(
+            "step_interrupted",
+            f"{step.name} was begun {_MOST_ATTEMPTS} times, and each time the worker, PostgreSQL "
+            "or what ran it went away",
+            "the log of the step says what it did last; ouroboros doctor",
+        )
 
 
 def _end(work: Work, pipeline: Sequence[Step], step: Step, error: PreviewError) -> PublishState:
