@@ -10,6 +10,8 @@ import pytest
 from tests.publish.applications import BUILD, LINK, PREVIEW_TOML, SERVER
 from tests.publish.conftest import make_bench
 
+from ouroboros.plans.layout import Layout
+
 ENDLESS = "import time\nprint('building', flush=True)\ntime.sleep(600)\n"
 FLOOD = "import sys\nwhile True: sys.stdout.write('x' * 65536)\n"
 TRICKLE = SERVER.replace(
@@ -214,6 +216,30 @@ def test_nothing_of_a_commit_runs_while_it_is_laid_out(bench):
     done = bench.publish({".gitattributes": "* filter=evil\n"})
     assert done.status == 0, done
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["mirror", "mirror half made"])
+def test_what_a_killed_git_left_behind_fails_no_later_publish(bench, made):
+    if made:
+        assert bench.publish().status == 0
+    mirror = Layout(bench.instance.state_dir).mirror(str(bench.repository.path))
+    left = [
+        mirror / name
+        for name in (
+            "config.lock",
+            "HEAD.lock",
+            "packed-refs.lock",
+            "refs/preview/wanted.lock",
+            "worktrees/src/locked",
+            "objects/pack/tmp_pack_1",
+        )
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    done = bench.publish({"changed": "after the kill"})
+    assert done.status == 0, done
+    assert [path for path in left if path.exists()] == []
 
 
 def test_the_page_is_served_by_its_surface(bench):

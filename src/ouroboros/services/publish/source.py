@@ -18,6 +18,13 @@ from ouroboros.services.publish.work import Work
 _READY = ".preview-source"
 _MADE = "preview-made"
 _WORKTREES = 20
+_LEFTOVERS = (
+    "*.lock",
+    "refs/**/*.lock",
+    "worktrees/*/locked",
+    "objects/pack/tmp_*",
+    "objects/[0-9a-f][0-9a-f]/tmp_*",
+)
 
 
 def lay_out_source(work: Work) -> dict[str, Any]:
@@ -31,6 +38,7 @@ def lay_out_source(work: Work) -> dict[str, Any]:
     repo, ref = git.parse_repository(publish.repo), parse_ref(publish.ref)
     mirror = work.layout.mirror(repo)
     with exclusive_file(mirror.with_suffix(".lock"), work.watch.require_still_wanted):
+        _remove_leftovers(mirror)
         environment = _git_environment(work, repo)
         _initialise(work, mirror, environment)
         commit = publish.commit_sha or _fetch(work, mirror, repo, ref, environment)
@@ -57,6 +65,16 @@ def lay_out_source(work: Work) -> dict[str, Any]:
         "migrations": migrations,
         "prebuilt": prebuilt,
     }
+
+
+def _remove_leftovers(mirror: Path) -> None:
+    """Remove what a git that was killed left: its locks would fail every later publish.
+
+    Whoever holds the mirror's own lock is the only one at work there, so nobody needs them.
+    """
+    for pattern in _LEFTOVERS:
+        for left in mirror.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def _initialise(work: Work, mirror: Path, env: dict[str, str]) -> None:
