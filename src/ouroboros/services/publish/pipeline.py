@@ -119,10 +119,7 @@ def run_publish(work: Work) -> PublishState:
 def _run_steps(
     work: Work, pipeline: Sequence[Step], done: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Step, PreviewError] | None:
-    """Run what is not done yet; the step that failed with its error, or None.
-
-    What failed while PostgreSQL went away is no fault of the branch: `control_plane_unreachable`.
-    """
+    """Run what is not done yet; the step that failed with its error, or None."""
     for position, step in enumerate(pipeline, start=1):
         row = done.get(step.name)
         if row is not None and row["state"] == "done" and step.lasting:
@@ -132,7 +129,6 @@ def _run_steps(
         except PreviewError as error:
             if error.code in _OF_THE_CONTROL_PLANE:
                 raise
-            work.store.require_unbroken(work.publish, step.name)
             return step, error
         except OSError as error:
             return step, Failed("host_error", str(error), "df -h")
@@ -184,6 +180,9 @@ def _run_step(work: Work, step: Step, position: int) -> None:
         with suppress(PreviewError, OSError):
             _record_artifacts(work, step)
             work.store.end_step(work.publish, step.name, succeeded=False, result=error.document())
+        if not isinstance(error, PublishStopped):
+            # What failed while PostgreSQL went away is no fault of the branch: it is begun again.
+            work.store.require_unbroken(work.publish, step.name)
         raise
     work.results[step.name] = result
     failpoint(f"publish.{step.name}.after")

@@ -184,7 +184,11 @@ class Work:
                 "raise OUROBOROS_BUILD_OUTPUT_LIMIT_BYTES or print less",
             )
         if not finished.succeeded:
-            raise Failed(failure, f"{command.shown()} ended with status {finished.exit_status}")
+            raise Failed(
+                failure,
+                f"{command.shown()} ended with status {finished.exit_status}",
+                f"ouroboros logs {self.publish.publish_id} shows what it printed",
+            )
         return finished
 
     def run_watched(self, command: Command) -> Finished:
