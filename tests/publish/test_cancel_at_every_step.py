@@ -13,11 +13,11 @@ from tests.publish.crash_world import CrashWorld, crash_world
 from ouroboros.domain.publish import StepName
 
 POINTS = [
-    *(f"publish.{step}.{at}" for step in StepName for at in ("before", "after")),
+    *(f"publish.{step}.{at}" for step in StepName for at in ("before", "after", "recorded")),
     "publish.ready.before",
 ]
-QUICK = ("publish.frontend.before", "publish.migrate.after", "publish.switch.after",
-         "publish.ready.before")  # fmt: skip
+QUICK = ("publish.source.recorded", "publish.frontend.before", "publish.migrate.after",
+         "publish.switch.after", "publish.ready.before")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
