@@ -9,6 +9,7 @@ from ouroboros.domain.errors import PreviewError
 from ouroboros.entrypoints.cli.completion import slot_names
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.output import Document, answer, facts, progress, table
+from ouroboros.entrypoints.cli.patience import Patience
 from ouroboros.entrypoints.cli.watch import Watch, answer_again
 
 RunId = Annotated[str, typer.Option("--run-id", help="the run, e.g. a ticket or session id")]
@@ -19,7 +20,6 @@ SlotName = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="check and tell, change nothing")]
 
 _WAIT_ONCE_S = 25.0
-_API_BACK_S = 0.5
 _RESET_LIMIT_S = 660.0  # a large seed is built into a template at its first use
 
 
@@ -51,7 +51,7 @@ def allocate(
 def _acquire(asked: dict[str, Any], patience_s: float) -> Document:
     api, deadline = client(), time.monotonic() + patience_s
     told = None
-    enters = True
+    enters, patience = True, Patience(patience_s)
     while True:
         remaining = min(_WAIT_ONCE_S, max(0.0, deadline - time.monotonic()))
         try:
@@ -64,11 +64,12 @@ def _acquire(asked: dict[str, Any], patience_s: float) -> Document:
         except PreviewError as error:
             if time.monotonic() >= deadline:
                 raise
-            if error.code == "api_unreachable" and not enters:
-                time.sleep(_API_BACK_S)  # it is being restarted; the place in the queue is kept
-                continue
             if error.code != "waiting_for_slot":
-                raise
+                if enters:
+                    raise
+                patience.bear(error)  # the place in the queue is kept
+                continue
+            patience.heard()
             enters = False
             if told != (told := error.details.get("position")):
                 at = error.details.get("estimated_at")

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +12,10 @@ from ouroboros.domain.terminal_text import PLAIN, TerminalText, without_colours
 from ouroboros.entrypoints.cli.completion import slot_names
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.output import Document, Output, answer, facts, progress
+from ouroboros.entrypoints.cli.patience import Patience
 
 if TYPE_CHECKING:
     from ouroboros.client import Client
-
-_AGAIN_S = 0.5
-_PATIENCE_S = 60.0
 
 
 def logs(
@@ -51,22 +48,20 @@ def _events(
     api: "Client", publish_id: str, step: str | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The events of a publish to its end, over restarts of the API."""
-    after, seen_s = "0", time.monotonic()
+    after, patience = "0", Patience()
     path = path_of("api", "publishes", publish_id, "log")
     while True:
         try:
             query = {"follow": "true", "step": step, "offset": after}
             for kind, event_id, document in api.events(path, query):
-                after, seen_s = event_id, time.monotonic()
+                after = event_id
+                patience.heard()
                 yield kind, document
                 if kind == "end":
                     return
+            patience.pause()
         except PreviewError as error:
-            if error.code not in ("api_unreachable", "api_timed_out", "control_plane_unreachable"):
-                raise
-            if time.monotonic() - seen_s > _PATIENCE_S:
-                raise
-        time.sleep(_AGAIN_S)
+            patience.bear(error)
 
 
 def _whole(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ouroboros.domain.errors import Failed, TimedOut
+from ouroboros.domain.errors import Failed, PreviewError, TimedOut
 from ouroboros.entrypoints.cli import logs
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.lease import RunId
 from ouroboros.entrypoints.cli.output import Document, answer, coloured, facts, progress, table
+from ouroboros.entrypoints.cli.patience import Patience
 
 if TYPE_CHECKING:
     from ouroboros.client import Client
@@ -66,11 +67,19 @@ def releases(slot: Annotated[str, typer.Option(help="the slot")]) -> None:
 
 
 def watch(api: "Client", publish_id: str) -> Document:
-    """Show a publish's steps until it ends; raises `publish_failed` and the like."""
-    seen, told, began = "", set[str](), time.monotonic()
+    """Show a publish's steps until it ends, over restarts of the API.
+
+    Raises `publish_failed` and the like.
+    """
+    seen, told, began, patience = "", set[str](), time.monotonic(), Patience()
     while True:
         query = {"wait_s": _WATCH_S, "seen": seen}
-        found: dict[str, Any] = api.get(path_of("api", "publishes", publish_id), query, 60.0)
+        try:
+            found: dict[str, Any] = api.get(path_of("api", "publishes", publish_id), query, 60.0)
+        except PreviewError as error:
+            patience.bear(error)
+            continue
+        patience.heard()
         seen = found["version"]
         for step in found["steps"]:
             mark = f"{step['step']} {step['state']}"
