@@ -80,8 +80,10 @@ def make_bench(instance: Instance, directory: Path) -> Iterator[Bench]:
     lease = instance.allocate(run_id)
     assert lease.status == 0, lease
     slot_id = lease.document["slot_id"]
-    yield Bench(instance, make_repository(directory / "a repo"), run_id, slot_id)
-    released = instance.release(run_id, slot_id)
+    try:
+        yield Bench(instance, make_repository(directory / "a repo"), run_id, slot_id)
+    finally:
+        released = instance.release(run_id, slot_id)
     assert released.status == 0, released
 
 

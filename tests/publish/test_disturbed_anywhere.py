@@ -4,6 +4,7 @@ Failpoints lie between the tools; here git, the build and the backend are hit wh
 each publish is from a repository that nobody has fetched before.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -43,7 +44,8 @@ def cancel(bench: Bench, publish_id: str) -> None:
 
 def kill(pid: int) -> None:
     if pid:  # a worker that has just started has not written its own yet
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it was killed, and is being started
+            os.kill(pid, signal.SIGKILL)
 
 
 def patiently(ask: Callable[[], Any]) -> Any:
