@@ -18,13 +18,7 @@ from ouroboros.services.publish.work import Work
 _READY = ".preview-source"
 _MADE = "preview-made"
 _WORKTREES = 20
-_LEFTOVERS = (
-    "*.lock",
-    "refs/**/*.lock",
-    "worktrees/*/locked",
-    "objects/pack/tmp_*",
-    "objects/[0-9a-f][0-9a-f]/tmp_*",
-)
+_LEFTOVERS = ("*.lock", "refs/**/*.lock", "worktrees/*/locked", "objects/pack/tmp_*")
 
 
 def lay_out_source(work: Work) -> dict[str, Any]:
