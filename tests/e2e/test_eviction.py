@@ -8,10 +8,11 @@ from contextlib import suppress
 from tests.instance import Instance, running_instance
 
 
-def visit(instance: Instance, number: int, end: threading.Event) -> None:
+def visit(instance: Instance, number: int, begun: threading.Event, end: threading.Event) -> None:
     while not end.wait(0.2):
         with suppress(urllib.error.HTTPError):
             urllib.request.urlopen(f"http://127.0.0.1:{instance.web_port(number)}/", timeout=5)
+        begun.set()
 
 
 def test_the_idle_lease_is_ended_for_a_waiting_run_and_the_visited_one_is_not():
@@ -20,9 +21,10 @@ def test_the_idle_lease_is_ended_for_a_waiting_run_and_the_visited_one_is_not():
     ) as instance:
         for run in ("visited", "idle"):
             assert instance.allocate(run).status == 0
-        end = threading.Event()
-        visitor = threading.Thread(target=visit, args=(instance, 1, end))
+        begun, end = threading.Event(), threading.Event()
+        visitor = threading.Thread(target=visit, args=(instance, 1, begun, end))
         visitor.start()
+        assert begun.wait(60)
         try:
             given = instance.ouroboros(
                 "allocate", "--run-id", "next", "--strategy", "seed", "--seed-version", "v1",
