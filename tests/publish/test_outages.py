@@ -3,13 +3,13 @@
 import contextlib
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from tests.publish.beside import Beside
 from tests.publish.crash_world import CrashWorld, crash_world
 
 from ouroboros.adapters.guard import list_descendants, send_signal
@@ -24,27 +24,18 @@ def world() -> Iterator[CrashWorld]:
         patiently(made.end_lease)
 
 
-class Outages:
+class Outages(Beside):
     """Stops PostgreSQL as a whole for a while, or kills it, again and again."""
 
     def __init__(self, world: CrashWorld, every_s: tuple[float, float], for_s: float) -> None:
+        super().__init__()
         self._world = world
         self._every_s = every_s
         self._for_s = for_s
-        self._end = threading.Event()
         self._random = random.Random(1)
-        self._thread = threading.Thread(target=self._disturb)
         self.stopped = self.killed = 0
 
-    def __enter__(self) -> "Outages":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _disturb(self) -> None:
+    def _go_on(self) -> None:
         while not self._end.is_set():
             with contextlib.suppress(PreviewError):
                 self._world.at.slots.queue()
@@ -106,26 +97,17 @@ def publish_through(world: CrashWorld, least: int, outages: Outages) -> None:
     patiently(lambda: world.require_whole(world.live))
 
 
-class WhileAsleep:
+class WhileAsleep(Beside):
     """Kills PostgreSQL's first process, or the session, each time a session of a branch sleeps."""
 
     def __init__(self, world: CrashWorld, times: int, *, only_session: bool) -> None:
+        super().__init__()
         self._world = world
         self._only_session = only_session
         self._left = times
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._disturb)
         self.killed = 0
 
-    def __enter__(self) -> "WhileAsleep":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _disturb(self) -> None:
+    def _go_on(self) -> None:
         while self._left and not self._end.wait(0.05):
             if (found := self._asleep()) is not None:
                 send_signal(found, signal.SIGKILL)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from psycopg.rows import dict_row
+from tests.publish.beside import Beside
 from tests.publish.crash_world import CrashWorld, crash_world
 
 from ouroboros.adapters.http_probe import ask
@@ -29,30 +30,21 @@ TRUTH = """
 """
 
 
-class Onlooker:
+class Onlooker(Beside):
     """Samples until it is told to end."""
 
     def __init__(self, world: CrashWorld) -> None:
+        super().__init__()
         self._world = world
-        self._end = threading.Event()
         self.seen: Counter[str] = Counter()
         self.lies: list[str] = []
         self._last: str | None = None
-        self._thread = threading.Thread(target=self._look_on)
-
-    def __enter__(self) -> "Onlooker":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
 
     @property
     def samples(self) -> int:
         return sum(self.seen.values())
 
-    def _look_on(self) -> None:
+    def _go_on(self) -> None:
         slot = self._world.slot
         with psycopg.connect(
             self._world.at.access.control_dsn(), autocommit=True, row_factory=dict_row
