@@ -91,15 +91,16 @@ def test_the_queue_says_who_waits_until_about_when_and_who_holds_what(instance):
     assert instance.ouroboros("queue").document["queue"] == []
 
 
-def test_a_waiting_process_keeps_its_place_over_a_restart_of_the_api(instance):
-    waiting = start_allocate(instance, "enduring", "--wait")
+@pytest.mark.parametrize("name", ["api", "postgres"])
+def test_a_waiting_process_keeps_its_place_over_a_restart_of_what_it_asks(instance, name):
+    waiting = start_allocate(instance, f"enduring-{name}", "--wait")
     while not instance.ouroboros("queue").document.get("queue"):
         pass
     services = instance.ouroboros("status").document["services"]
-    os.kill(next(s["pid"] for s in services if s["name"] == "api"), signal.SIGKILL)
+    os.kill(next(s["pid"] for s in services if s["name"] == name), signal.SIGKILL)
     while (listed := instance.ouroboros("queue")).status != 0:
         pass
-    assert [run["run_id"] for run in listed.document["queue"]] == ["enduring"]
+    assert [run["run_id"] for run in listed.document["queue"]] == [f"enduring-{name}"]
     holder = listed.document["holders"][1]
     assert instance.release(holder["run_id"], holder["slot_id"]).status == 0
     answer, told = waiting.communicate(timeout=120)
