@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ouroboros.adapters.control.connection import transaction
+from ouroboros.adapters.control.connection import control, transaction
 from ouroboros.domain.errors import Unhealthy
 
 
@@ -17,6 +17,14 @@ def test_a_process_that_was_stopped_within_a_transaction_is_told_of_an_outage(co
             time.sleep(0.01)
         db.execute("SELECT 1")
     assert told.value.code == "control_plane_unreachable"
+
+
+def test_a_connection_that_postgresql_has_closed_is_not_handed_out_again(control_plane):
+    with control(control_plane.pool) as db:
+        pid = db.info.backend_pid
+    control_plane.sql("SELECT pg_terminate_backend(%(pid)s, 10000)", pid=pid)
+    with control(control_plane.pool) as db:
+        assert db.execute("SELECT pg_backend_pid() AS pid").fetchone() != {"pid": pid}
 
 
 def test_an_idle_transaction_ends_before_those_who_wait_for_its_locks_give_up(control_plane):

@@ -78,7 +78,10 @@ def test_reading_goes_on_behind_any_part_and_can_be_of_some_steps(store, publish
 def test_what_is_written_is_told_to_whoever_listens(control_plane, store, publish, tmp_path):
     listener = ChangeListener(control_plane.dsn, OUTPUT_CHANNEL)
     told, other = Event(), Event()
-    with listener.calling(publish.publish_id, told.set), listener.calling("p999", other.set):
+    with (
+        listener.calling(OUTPUT_CHANNEL, publish.publish_id, told.set),
+        listener.calling(OUTPUT_CHANNEL, "p999", other.set),
+    ):
         wait_for(lambda: told.is_set() and other.is_set())  # it listens now
         told.clear()
         other.clear()

@@ -5,13 +5,15 @@ import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from tests.http.conftest import BROWSER
 from tests.http.test_events import Stream
 
 from ouroboros.adapters.control.events import EventFilter
-from ouroboros.entrypoints.http import admission, gate, news
+from ouroboros.domain.publish import PublishState
+from ouroboros.entrypoints.http import admission, gate, news, publishes
 from ouroboros.entrypoints.http.rates import Rates
 
 
@@ -114,6 +116,31 @@ def test_a_hundred_waiting_answers_keep_nobody_from_a_quick_one(served):
         assert not any(each.done() for each in waiting)
         served.at.publishes.cancel(publish_id)  # which all of them wait for
         assert {each.result() for each in waiting} == {200}
+
+
+def test_who_watches_is_told_of_steps_together_and_of_the_end_at_once(served, monkeypatch):
+    monkeypatch.setattr(publishes, "_STEPS_TOGETHER_S", 60.0)
+    served.lease("watched")
+    store = served.at.publishes
+    store.queue("watched", "/tmp/nowhere", "main")
+    publish = store.claim()
+    store.begin_step(publish, "source", 1)
+
+    def answer(asked: dict[str, object]) -> dict[str, Any]:
+        with served.local() as api:
+            return api.get(f"/api/publishes/{publish.publish_id}", params=asked).json()
+
+    asked = {"wait_s": 30, "seen": answer({})["version"]}
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(answer, asked)
+        time.sleep(0.5)
+        store.end_step(publish, "source", succeeded=False, result={})
+        time.sleep(0.5)
+        assert not waiting.done()
+        store.finish_otherwise(publish, PublishState.FAILED, "source", None)
+        told = waiting.result(timeout=20)
+    assert told["final"]
+    assert told["steps"][0]["state"] == "failed"
 
 
 def test_who_waits_for_its_turn_at_a_slot_keeps_nobody_from_a_quick_answer(served, monkeypatch):

@@ -21,7 +21,7 @@ class ChangeListener:
         self._channels = channels
         self._changed = threading.Condition()
         self._told = 0
-        self._called: dict[object, tuple[str, Callable[[], object]]] = {}
+        self._called: dict[object, tuple[str, str, Callable[[], object]]] = {}
         threading.Thread(target=self._listen, name=f"listen-{channels[0]}", daemon=True).start()
 
     def follow(self) -> Callable[[float], None]:
@@ -41,14 +41,14 @@ class ChangeListener:
         return wait
 
     @contextmanager
-    def calling(self, payload: str, call: Callable[[], object]) -> Iterator[None]:
-        """Call something, from the listener's thread, whenever this payload is notified.
+    def calling(self, channel: str, payload: str, call: Callable[[], object]) -> Iterator[None]:
+        """Call something, from the listener's thread, whenever a channel tells this payload.
 
         It is also called when notifications may have been missed, and must neither wait nor fail.
         """
         key = object()
         with self._changed:
-            self._called[key] = payload, call
+            self._called[key] = channel, payload, call
         try:
             yield
         finally:
@@ -61,17 +61,17 @@ class ChangeListener:
                 with psycopg.connect(self._dsn, autocommit=True) as connection:
                     for channel in self._channels:
                         connection.execute(f"LISTEN {channel}")
-                    self._tell(None)
+                    self._tell()
                     for notified in connection.notifies():
-                        self._tell(notified.payload)
+                        self._tell((notified.channel, notified.payload))
             except psycopg.Error:
                 # Whoever waits looks again by himself; the pool tells why PostgreSQL is away.
                 threading.Event().wait(_RETRY_S)
 
-    def _tell(self, payload: str | None) -> None:
+    def _tell(self, notified: tuple[str, str] | None = None) -> None:
         with self._changed:
             self._told += 1
             self._changed.notify_all()
-            for wanted, call in self._called.values():
-                if payload in (None, wanted):
+            for channel, payload, call in self._called.values():
+                if notified in (None, (channel, payload)):
                     call()

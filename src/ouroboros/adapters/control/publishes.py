@@ -4,7 +4,7 @@ Every write after a claim carries the publish's fence and stands only where the 
 it; zero rows mean that the lease is gone, and the worker stops.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,9 @@ from ouroboros.domain.publish import PIPELINE_VERSION, Publish, PublishState
 from ouroboros.domain.slot import Slot, SlotPool
 
 PUBLISHES_CHANNEL = "ouroboros_publishes"
+"""Tells of a publish that was queued, is no longer wanted or has ended: a worker acts on it."""
+STEPS_CHANNEL = "ouroboros_publish_steps"
+"""Tells of a step that began or ended: of interest to who watches, and to nobody else."""
 
 
 class PublishStore:
@@ -113,20 +116,28 @@ class PublishStore:
         values |= {"step": step, "position": position}
         with self._under_fence(publish) as db:
             row = db.execute(sql.BEGIN_STEP, values).fetchone()
-            notify_publish(db, publish.publish_id)
+            notify_publish(db, publish.publish_id, STEPS_CHANNEL)
         return int(row["attempts"]) if row else 1
 
     def end_step(
-        self, publish: Publish, step: str, *, succeeded: bool, result: Mapping[str, Any]
+        self,
+        publish: Publish,
+        step: str,
+        *,
+        succeeded: bool,
+        result: Mapping[str, Any],
+        artifacts: Sequence[Artifact] = (),
     ) -> None:
-        """Record how a step ended; raises `stale_fence` when the lease is gone."""
+        """Record how a step ended and the files it left; raises `stale_fence`."""
         values = {"step": step, "state": "done" if succeeded else "failed"}
         with self._under_fence(publish) as db:
+            for artifact in artifacts:
+                _record_artifact(db, publish, artifact)
             db.execute(
                 sql.END_STEP,
                 {"publish_id": publish.publish_id, "result": jsonb(result), **values},
             )
-            notify_publish(db, publish.publish_id)
+            notify_publish(db, publish.publish_id, STEPS_CHANNEL)
 
     def require_unbroken(self, publish: Publish, step: str) -> None:
         """Raise `control_plane_unreachable` when PostgreSQL went away since the step began.
@@ -231,20 +242,9 @@ class PublishStore:
             return db.execute(sql.LIST, values).fetchall()
 
     def record_artifact(self, publish: Publish, artifact: Artifact) -> None:
-        """Record a file that a step left; raises `stale_fence`."""
-        values = {
-            "publish_id": publish.publish_id,
-            "run_id": publish.run_id,
-            "slot_id": publish.slot.id,
-            "fence": publish.fence,
-            "name": artifact.name,
-            "media_type": artifact.media_type,
-            "size_bytes": artifact.size_bytes,
-            "sha256": artifact.sha256,
-            "path": str(artifact.path),
-        }
+        """Record a file of a step before the step has ended; raises `stale_fence`."""
         with self._under_fence(publish) as db:
-            db.execute(sql.RECORD_ARTIFACT, values)
+            _record_artifact(db, publish, artifact)
 
     @contextmanager
     def unless_leased_again(self, slot: Slot, fence: int) -> Iterator[None]:
@@ -320,9 +320,24 @@ class PublishStore:
         )
 
 
-def notify_publish(db: Any, publish_id: str) -> None:
+def notify_publish(db: Any, publish_id: str, channel: str = PUBLISHES_CHANNEL) -> None:
     """Tell who listens, when the transaction commits, that a publish has changed."""
-    db.execute(sql.NOTIFY, {"channel": PUBLISHES_CHANNEL, "payload": publish_id})
+    db.execute(sql.NOTIFY, {"channel": channel, "payload": publish_id})
+
+
+def _record_artifact(db: Any, publish: Publish, artifact: Artifact) -> None:
+    values = {
+        "publish_id": publish.publish_id,
+        "run_id": publish.run_id,
+        "slot_id": publish.slot.id,
+        "fence": publish.fence,
+        "name": artifact.name,
+        "media_type": artifact.media_type,
+        "size_bytes": artifact.size_bytes,
+        "sha256": artifact.sha256,
+        "path": str(artifact.path),
+    }
+    db.execute(sql.RECORD_ARTIFACT, values)
 
 
 def _require_wanted(publish: Publish, row: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.adapters.control.listener import ChangeListener
 from ouroboros.adapters.control.notices import Notices
 from ouroboros.adapters.control.output import OUTPUT_CHANNEL
-from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
+from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL, STEPS_CHANNEL
 from ouroboros.bootstrap import Installation
 from ouroboros.domain.errors import PreviewError
 from ouroboros.entrypoints.http import (
@@ -89,7 +89,8 @@ def make_app(installation: Installation) -> FastAPI:
     dsn = installation.access.control_dsn()
     app.state.news = News(Notices(dsn, CHANNELS), installation.events)
     app.state.slot_changes = ChangeListener(dsn, SLOTS_CHANNEL)
-    app.state.publish_changes = ChangeListener(dsn, OUTPUT_CHANNEL, PUBLISHES_CHANNEL)
+    of_publishes = (OUTPUT_CHANNEL, STEPS_CHANNEL, PUBLISHES_CHANNEL)
+    app.state.publish_changes = ChangeListener(dsn, *of_publishes)
     app.state.closing = asyncio.Event()
     app.state.metrics = metrics.make_registry(installation)
     for router in ROUTERS:

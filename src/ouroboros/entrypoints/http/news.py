@@ -16,11 +16,11 @@ from anyio.to_thread import run_sync
 from ouroboros.adapters.control.events import EVENTS_CHANNEL, EventFilter, EventReader
 from ouroboros.adapters.control.leases import SLOTS_CHANNEL
 from ouroboros.adapters.control.notices import Notice, Notices
-from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
+from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL, STEPS_CHANNEL
 from ouroboros.domain.errors import PreviewError
 from ouroboros.entrypoints.http.admission import Admission
 
-CHANNELS = (EVENTS_CHANNEL, PUBLISHES_CHANNEL, SLOTS_CHANNEL)
+CHANNELS = (EVENTS_CHANNEL, PUBLISHES_CHANNEL, STEPS_CHANNEL, SLOTS_CHANNEL)
 _MOST_WAITING = 1000
 _BREATH_S = 15.0
 _MISSED_LIMIT = 1000
@@ -122,7 +122,7 @@ class News:
                 except PreviewError:
                     return Item("missed", {})
                 return None if row is None else _event(row)
-            case channel if channel == PUBLISHES_CHANNEL:
+            case channel if channel in (PUBLISHES_CHANNEL, STEPS_CHANNEL):
                 return Item("publish", {"publish_id": notice.payload})
             case _:
                 return Item("slots", {})

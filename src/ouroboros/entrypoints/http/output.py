@@ -10,6 +10,8 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from ouroboros.adapters.control.listener import ChangeListener
+from ouroboros.adapters.control.output import OUTPUT_CHANNEL
+from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL
 from ouroboros.domain.errors import BadInput, NotFound, PreviewError
 from ouroboros.domain.publish import StepName
 from ouroboros.domain.terminal_text import without_colours
@@ -81,8 +83,15 @@ async def _events(request: Request, read: Read, publish_id: str, after: int) -> 
     closing: asyncio.Event = request.app.state.closing
     admission = Admission(request)
     loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
     yield "retry: 1000\n\n"
-    with changes.calling(publish_id, lambda: loop.call_soon_threadsafe(changed.set)):
+    with (
+        changes.calling(OUTPUT_CHANNEL, publish_id, wake),
+        changes.calling(PUBLISHES_CHANNEL, publish_id, wake),
+    ):
         while not closing.is_set() and await admission.holds():
             changed.clear()
             try:

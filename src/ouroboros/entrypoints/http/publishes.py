@@ -9,6 +9,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 
 from ouroboros.adapters.control.listener import ChangeListener
+from ouroboros.adapters.control.publishes import PUBLISHES_CHANNEL, STEPS_CHANNEL
 from ouroboros.adapters.publish_log import PUBLISH_LOG
 from ouroboros.domain.access import Kind, Principal
 from ouroboros.domain.errors import Refused
@@ -22,6 +23,8 @@ router = APIRouter(prefix="/api/publishes", tags=["publishes"])
 
 _LOOK_AGAIN_S = 2.0
 """How soon a waiting answer looks by itself, should a notification have been lost."""
+_STEPS_TOGETHER_S = 0.2
+"""How long an answer about a step waits for the next ones: most take less than asking again."""
 
 
 class PublishRequest(Asked):
@@ -67,7 +70,10 @@ async def get_publish(
     wait_s: float = Query(0.0, ge=0.0, le=60.0),
     seen: str = "",
 ) -> dict[str, Any]:
-    """One publish with its steps; with `wait_s` the answer waits until it differs from `seen`."""
+    """One publish with its steps; with `wait_s` the answer waits until it differs from `seen`.
+
+    An end is told at once, steps a moment later and together.
+    """
     if wait_s == 0:
         return {"ok": True, **await run_sync(describe_publish, at, publish_id)}
     return await waiting(partial(_wait, request, at, publish_id, wait_s, seen))
@@ -76,15 +82,25 @@ async def get_publish(
 def _wait(request: Request, at: At, publish_id: str, wait_s: float, seen: str) -> dict[str, Any]:
     deadline = time.monotonic() + wait_s
     changes: ChangeListener = request.app.state.publish_changes
-    changed = threading.Event()
-    with changes.calling(publish_id, changed.set):
+    stepped, ended = threading.Event(), threading.Event()
+
+    def end() -> None:
+        ended.set()
+        stepped.set()
+
+    with (
+        changes.calling(STEPS_CHANNEL, publish_id, stepped.set),
+        changes.calling(PUBLISHES_CHANNEL, publish_id, end),
+    ):
         while True:
-            changed.clear()
+            stepped.clear()
+            ended.clear()
             found = describe_publish(at, publish_id)
             left_s = deadline - time.monotonic()
             if found["version"] != seen or left_s <= 0:
                 return {"ok": True, **found}
-            changed.wait(min(left_s, _LOOK_AGAIN_S))
+            if stepped.wait(min(left_s, _LOOK_AGAIN_S)):
+                ended.wait(min(left_s, _STEPS_TOGETHER_S))
 
 
 @router.post("/{publish_id}/cancel")

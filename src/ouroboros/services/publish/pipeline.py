@@ -178,16 +178,14 @@ def _run_step(work: Work, step: Step, position: int) -> None:
     except PreviewError as error:
         _note(work, f"FAILED {error.code}: {error.message}")
         with suppress(PreviewError, OSError):
-            _record_artifacts(work, step)
-            work.store.end_step(work.publish, step.name, succeeded=False, result=error.document())
+            _end_step(work, step, error.document(), succeeded=False)
         if not isinstance(error, PublishStopped):
             # What failed while PostgreSQL went away is no fault of the branch: it is begun again.
             work.store.require_unbroken(work.publish, step.name)
         raise
     work.results[step.name] = result
     failpoint(f"publish.{step.name}.after")
-    _record_artifacts(work, step)
-    work.store.end_step(work.publish, step.name, succeeded=True, result=result)
+    _end_step(work, step, result, succeeded=True)
     failpoint(f"publish.{step.name}.recorded")
 
 
@@ -282,13 +280,18 @@ def _note(work: Work, text: str) -> None:
         work.log.line(text)
 
 
-def _record_artifacts(work: Work, step: Step) -> None:
+def _end_step(work: Work, step: Step, result: dict[str, Any], *, succeeded: bool) -> None:
+    """Record how a step ended, with the files that it left."""
     names = [f"{step.name}.log", PUBLISH_LOG, f"{step.name}.{work.publish.slot.id}.json"]
     if step.name is StepName.BACKEND:
         names.append(MADE_OF)
+    artifacts = []
     for name in names:
         with suppress(FileNotFoundError):
-            work.store.record_artifact(work.publish, work.log.artifact(name))
+            artifacts.append(work.log.artifact(name))
+    work.store.end_step(
+        work.publish, step.name, succeeded=succeeded, result=result, artifacts=artifacts
+    )
 
 
 def _tell_visitors(
