@@ -39,6 +39,7 @@ else:
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_WALL = 0x40000000  # also children that do not signal their end (wait(2))
 _FIRST_PASSED_FD = 3
 _FD_OUT_OF_THE_WAY = 100
 _READ_BYTES = 65536
@@ -170,6 +171,7 @@ class _Guard:
         self._spec = spec
         self._main = 0
         self._exited = False
+        self._is_alone = False
         self._kill_at: float | None = None
         self._output = -1
         self._log = _Log(spec["log"], spec["log_limit_bytes"]) if spec["log"] else None
@@ -277,8 +279,9 @@ class _Guard:
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | _WALL)
             except ChildProcessError:
+                self._is_alone = True
                 return
             if pid == 0:
                 return
@@ -288,11 +291,15 @@ class _Guard:
                 self._tell("exited", code if code >= 0 else 128 - code)
 
     def _end_descendants(self) -> list[int]:
-        """Kill until nobody is left: stop all of them first, so that no one forks on meanwhile."""
+        """Kill until nobody is left: stop all of them first, so that no one forks on meanwhile.
+
+        Orphans are this process's children, so who has none has no descendants either, and need
+        not look at all processes there are.
+        """
         give_up_at = time.monotonic() + _UNKILLABLE_AFTER_S
         while True:
             self._reap()
-            found = list_descendants(os.getpid())
+            found = [] if self._is_alone else list_descendants(os.getpid())
             if not found or time.monotonic() > give_up_at:
                 self._reap()  # who died since the last time; nobody else would
                 self._exited = True
@@ -436,3 +443,4 @@ def main() -> None:
             line, _, received = received.partition(b"\n")
             length = int(line)
     _Guard(control, received[length:], marshal.loads(received[:length])).run()  # noqa: S302
+    os._exit(0)  # nothing is left to do, and the end of Python would take as long as its start

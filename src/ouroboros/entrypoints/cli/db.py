@@ -22,7 +22,7 @@ Rehearse = Annotated[bool, typer.Option("--rehearse", help="on a throw-away clon
 @app.command()
 def reset(slot: SlotName, run_id: OptionalRun = None, dry_run: DryRun = False) -> None:
     """Replace the slot's database by an empty one."""
-    ask_reset("reset", slot, {"strategy": "empty", "run_id": run_id, "dry_run": dry_run})
+    ask_reset("reset", slot, strategy="empty", run_id=run_id, dry_run=dry_run)
 
 
 @app.command()
@@ -37,7 +37,7 @@ def seed(
     """Make the slot's database exactly what the seed version says, whatever it holds now."""
     asked = {"seed_version": seed_version, "run_id": run_id, "dry_run": dry_run}
     how = {"rebuild": rebuild, "strict": strict}
-    ask_reset("seed", slot, {"strategy": "seed", **asked, **how})
+    ask_reset("seed", slot, strategy="seed", **asked, **how)
 
 
 @app.command("reset-and-seed")
@@ -61,7 +61,7 @@ def reset_and_seed(
         "rebuild": rebuild,
         "strict": strict,
     }
-    ask_reset("reset-and-seed", slot, asked)
+    ask_reset("reset-and-seed", slot, **asked)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ouroboros.domain.errors import BadInput, PreviewError
 from ouroboros.entrypoints.cli.output import Output, fail
-from ouroboros.entrypoints.cli.resets import ask_reset, read_reset
+from ouroboros.entrypoints.cli.plain import read_plain
 
 if TYPE_CHECKING:
     import typer
@@ -37,6 +37,7 @@ _COMMANDS = (
 """The modules with commands, in the order of the help."""
 _GROUPS = {"backend": "backend", "db": "states", "token": "access", "hooks": "hooks"}
 """The groups of commands, each with its module."""
+_INTERRUPTED = 130
 _LIGHT_FIRST = ("publish", "lease", "look")
 
 
@@ -116,7 +117,7 @@ def run(arguments: list[str]) -> int:
     except PreviewError as error:
         return fail(command, error)
     except typer.Abort:
-        return 130
+        return _INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return fail(command, BadInput("usage", error.format_message(), "ouroboros --help"))
@@ -125,15 +126,18 @@ def run(arguments: list[str]) -> int:
 
 
 def _without_parser(arguments: list[str]) -> Callable[[], int] | None:
-    plain = read_reset(arguments)
-    return _QUICK.get(tuple(arguments)) if plain is None else partial(_run_reset, *plain)
+    plain = read_plain(arguments)
+    return _QUICK.get(tuple(arguments)) if plain is None else partial(_run_plain, *plain)
 
 
-def _run_reset(verb: str, slot: str, asked: dict[str, Any]) -> int:
+def _run_plain(command: str, act: Callable[[], None]) -> int:
+    _stop_looking_at_imports()
     try:
-        ask_reset(verb, slot, asked)
+        act()
     except PreviewError as error:
-        return fail(f"db {verb}", error)
+        return fail(command, error)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return 0
 
 

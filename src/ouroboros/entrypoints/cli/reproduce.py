@@ -8,7 +8,7 @@ from ouroboros.domain.errors import Failed
 from ouroboros.domain.reproduction import compare
 from ouroboros.entrypoints.cli.connect import client, path_of
 from ouroboros.entrypoints.cli.output import Document, answer, facts, progress
-from ouroboros.entrypoints.cli.publish import watch
+from ouroboros.entrypoints.cli.publishing import watch
 
 _RESET_LIMIT_S = 660.0
 
