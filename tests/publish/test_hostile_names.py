@@ -185,6 +185,7 @@ def test_what_is_accepted_as_a_branch_can_be_published(origin, mirror, env):
         subprocess.run(["git", "update-ref", ref, head], cwd=origin, env=env, check=True)
         run(git.fetch(mirror, str(origin), name, env))
         assert run(git.resolve(mirror, env)).strip() == head, name
+        assert (mirror / git.WANTED).read_text().strip() == head, name
         # One name may be a directory of the next (a, a/b).
         subprocess.run(["git", "update-ref", "-d", ref], cwd=origin, env=env, check=True)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ouroboros.domain.command import Command
-from ouroboros.domain.errors import BadInput
+from ouroboros.domain.errors import BadInput, Failed
 from ouroboros.domain.git_host import holds_secret
 from ouroboros.domain.identifiers import is_commit_id
 
@@ -20,6 +20,8 @@ _SAFE = (
     "-c", "protocol.ext.allow=never",
     "-c", "gc.auto=0",
 )  # fmt: skip
+WANTED = "refs/preview/wanted"
+"""Where a mirror keeps what was fetched last."""
 _SCHEMES = ("https://", "http://", "ssh://", "git://", "file://")
 
 
@@ -69,11 +71,11 @@ def initialise(mirror: Path, env: Mapping[str, str]) -> Command:
 
 
 def fetch(mirror: Path, repo: str, ref: str, env: Mapping[str, str]) -> Command:
-    """Fetch a branch or commit into `refs/preview/wanted`; the caller holds the mirror's lock."""
+    """Fetch a branch or commit into `WANTED`; the caller holds the mirror's lock."""
     source = ref if is_commit_id(ref) else f"refs/heads/{ref}"
     argv = (
         "git", *_SAFE, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--force",
-        "--no-write-fetch-head", "--", repo, f"+{source}:refs/preview/wanted",
+        "--no-write-fetch-head", "--", repo, f"+{source}:{WANTED}",
     )  # fmt: skip
     return Command(argv, mirror, env, 300.0)
 
@@ -82,33 +84,36 @@ def fetch_tag(mirror: Path, repo: str, ref: str, env: Mapping[str, str]) -> Comm
     """Fetch a tag of this name, for a ref that is no branch."""
     argv = (
         "git", *_SAFE, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--force",
-        "--no-write-fetch-head", "--", repo, f"+refs/tags/{ref}:refs/preview/wanted",
+        "--no-write-fetch-head", "--", repo, f"+refs/tags/{ref}:{WANTED}",
     )  # fmt: skip
     return Command(argv, mirror, env, 300.0)
 
 
 def resolve(mirror: Path, env: Mapping[str, str]) -> Command:
     """Print the commit that was fetched."""
-    argv = ("git", *_SAFE, "rev-parse", "--verify", "refs/preview/wanted^{commit}")
+    argv = ("git", *_SAFE, "rev-parse", "--verify", f"{WANTED}^{{commit}}")
     return Command(argv, mirror, env, 30.0)
 
 
 def objects_at(mirror: Path, commit: str, paths: Sequence[str], env: Mapping[str, str]) -> Command:
-    """Print what lies at each path of a commit, a line each; `read_objects` reads it.
+    """Print what a commit is and what lies at each path of it, a line each, for `read_objects`.
 
     The paths go over standard input, one a line (git-cat-file(1), BATCH OUTPUT).
     """
     argv = ("git", *_SAFE, "cat-file", "--batch-check")
-    asked = "".join(f"{commit}:{_inside(path)}\n" for path in paths)
+    asked = f"{commit}\n" + "".join(f"{commit}:{_inside(path)}\n" for path in paths)
     return Command(argv, mirror, env, 30.0, stdin=asked.encode())
 
 
 def read_objects(paths: Sequence[str], printed: str) -> dict[str, str | None]:
     """The object id of each path: equal ids hold equal files. None where there is nothing.
 
-    Raises `invalid_preview_toml` for a path with a line end, which git would take for two.
+    Raises `ref_not_found` when what was fetched is no commit (a tag, say, in the place of a
+    branch), and `invalid_preview_toml` for a path with a line end, which git would take for two.
     """
-    lines = printed.splitlines()
+    what, *lines = printed.splitlines() or [""]
+    if what.split(" ")[1:2] != ["commit"]:
+        raise Failed("ref_not_found", f"what was fetched is not a commit: {what}")
     if len(lines) != len(paths):
         raise BadInput("invalid_preview_toml", "a path of preview.toml holds a line end")
     found = (line.split(" ") for line in lines)

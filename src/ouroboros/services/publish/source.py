@@ -127,7 +127,11 @@ def _digests(
 
 def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -> str:
     fetched = work.run_watched(git.fetch(mirror, repo, ref, env))
-    if not fetched.succeeded and not is_commit_id(ref):
+    if fetched.succeeded and not is_commit_id(ref):
+        tip = _tip_of_branch(mirror)
+        if tip is not None:
+            return tip
+    elif not is_commit_id(ref):
         fetched = work.run_watched(git.fetch_tag(mirror, repo, ref, env))
     if not fetched.succeeded:
         raise Failed(
@@ -139,6 +143,18 @@ def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -
     if commit is None or not is_commit_id(commit):
         raise Failed("ref_not_found", f"{ref} of {repo} is not a commit")
     return commit
+
+
+def _tip_of_branch(mirror: Path) -> str | None:
+    """The commit of the branch that was fetched, read from its file: a branch has no other object.
+
+    None where git keeps its references otherwise (gitrepository-layout(5)), and must be asked.
+    """
+    try:
+        found = (mirror / git.WANTED).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return found if is_commit_id(found) else None
 
 
 def _git_environment(work: Work, repo: str) -> dict[str, str]:
