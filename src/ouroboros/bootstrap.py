@@ -58,6 +58,7 @@ from ouroboros.services.pictures.compare import PictureComparison
 from ouroboros.services.pictures.take import Pictures
 from ouroboros.services.publish.collect import Collector
 from ouroboros.services.publish.migrate import Migrator
+from ouroboros.services.publish.mirrors import Mirrors
 from ouroboros.services.publish.rollback import Rollback
 from ouroboros.services.pull_requests.follow import Follower
 from ouroboros.services.pull_requests.receive import Receiver
@@ -180,7 +181,15 @@ def compose(settings: Settings, environ: Mapping[str, str], name: str) -> Instal
         evictor=Evictor(leases, keeper, settings.evict_idle_after_s),
         migrator=Migrator(backends, slots, runner),
         host=Host(settings, slots, backends),
-        collector=Collector(releases, slots, runtime, layout, settings, web_roots),
+        collector=Collector(
+            releases,
+            slots,
+            runtime,
+            layout,
+            settings,
+            web_roots,
+            Mirrors(layout, runner, backends.tools_path, settings.keep_artifacts_days),
+        ),
         rollback=Rollback(releases, slots, layout),
         doctor=Doctor(
             {

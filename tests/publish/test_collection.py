@@ -14,7 +14,7 @@ from tests.publish.conftest import make_bench
 
 from ouroboros.adapters.build_caches import measure, remove_aside, set_aside_if_over
 from ouroboros.client import Client
-from ouroboros.services.publish.collect import remove_or_tell
+from ouroboros.services.publish.removal import remove_or_tell
 
 MIB = 1 << 20
 

@@ -136,6 +136,21 @@ def add_worktree(mirror: Path, target: Path, commit: str, env: Mapping[str, str]
     return Command(argv, mirror, env, 120.0)
 
 
+def tidy(mirror: Path, env: Mapping[str, str]) -> Command:
+    """Pack what many fetches left, if it is much, and drop what no worktree has had for a day.
+
+    A publish that was interrupted goes on with a commit that nothing may name by then, so what is
+    younger stays.
+    """
+    settings = (
+        "gc.auto=1000", "gc.autoPackLimit=20", "gc.autoDetach=false", "gc.logExpiry=now",
+        "gc.pruneExpire=1.day.ago",
+    )  # fmt: skip
+    options = (word for setting in settings for word in ("-c", setting))
+    argv = ("git", *_SAFE, *options, "gc", "--auto", "--quiet")
+    return Command(argv, mirror, env, 900.0, yields_by=10)
+
+
 def prune_worktrees(mirror: Path, env: Mapping[str, str]) -> Command:
     """Forget worktrees whose directories are gone."""
     return Command(("git", *_SAFE, "worktree", "prune"), mirror, env, 30.0)

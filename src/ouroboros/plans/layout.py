@@ -42,13 +42,18 @@ class Layout:
         """What the steps of a publish left to read."""
         return self.state_dir / "artifacts" / publish_id
 
+    @property
+    def repositories(self) -> Path:
+        """The mirrors, each with its lock and configuration."""
+        return self.state_dir / "repositories"
+
     def mirror(self, repo: str) -> Path:
         """The bare mirror of a repository."""
-        return self.state_dir / "repositories" / f"{_digest(repo)}.git"
+        return self.repositories / f"{_digest(repo)}.git"
 
     def git_config(self, repo: str) -> Path:
         """The git configuration used for a repository in place of the user's."""
-        return self.state_dir / "repositories" / f"{_digest(repo)}.config"
+        return self.repositories / f"{_digest(repo)}.config"
 
     @property
     def tools(self) -> Path:

@@ -24,7 +24,7 @@ def provision(at: At, asked: ProvisionRequest) -> dict[str, Any]:
 
 @router.post("/collect")
 def collect(at: At) -> dict[str, Any]:
-    """Remove releases, artifacts and cached files that nothing needs any more."""
+    """Remove releases, artifacts, cached files and mirrors that nothing needs any more."""
     return {"ok": True, **at.collector.collect()}
 
 

@@ -1,4 +1,4 @@
-"""Collecting: removes what nothing can need any more of releases, artifacts and build caches.
+"""Collecting: removes what nothing can need any more of releases, artifacts, caches and mirrors.
 
 A slot keeps its last few releases for a rollback, and nothing of a run that is gone. What a
 publish left to read is kept for a time, and up to a size; the caches of a slot's tools are
@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from ouroboros.adapters.build_caches import measure
 from ouroboros.adapters.control.releases import ReleaseStore
 from ouroboros.adapters.control.slots import SlotReader
-from ouroboros.adapters.release_files import remove_tree
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.plans.layout import Layout
 from ouroboros.ports import BackendRuntime
+from ouroboros.services.publish.mirrors import Mirrors
+from ouroboros.services.publish.removal import remove_or_tell
 from ouroboros.settings import Settings
 
 _DAY_S = 86400
-_log = structlog.get_logger("collect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,18 @@ class Collector:
     layout: Layout
     settings: Settings
     web_roots: WebRoots
+    mirrors: Mirrors
 
     def collect(self) -> dict[str, Any]:
-        """All of it: `releases`, `artifacts` (publishes) and `cache_bytes` removed. Repeatable."""
+        """All of it: what was removed of `releases`, `artifacts`, `cache_bytes` and `mirrors`.
+
+        Repeatable.
+        """
         return {
             "releases": self.collect_releases(),
             "artifacts": self.collect_artifacts(),
             "cache_bytes": self.empty_caches(),
+            "mirrors": self.mirrors.collect(),
         }
 
     def collect_releases(self) -> list[str]:
@@ -109,15 +112,3 @@ class Collector:
             if freed_bytes:
                 freed[slot.id] = freed_bytes
         return freed
-
-
-def remove_or_tell(tree: Path) -> bool:
-    """Remove a tree; returns whether it is gone. One that stays must not keep the others."""
-    try:
-        remove_tree(tree)
-    except FileNotFoundError:
-        return True  # another collection removes it
-    except OSError as error:
-        _log.error("not removed", tree=str(tree), error=repr(error))
-        return False
-    return True
