@@ -4,7 +4,7 @@ The worker does the first two by itself all the time; the timers do them, too, s
 a failed unit is what an operator's monitoring sees.
 
 - reap: end overdue leases
-- collect: remove releases, artifacts and cached files that nothing needs
+- collect: remove releases, artifacts, cached files and mirrors that nothing needs
 - audit: look over slots, files and databases; fails when a finding is an error
 """
 

@@ -140,11 +140,12 @@ def tidy(mirror: Path, env: Mapping[str, str]) -> Command:
     """Pack what many fetches left, if it is much, and drop what no worktree has had for a day.
 
     A publish that was interrupted goes on with a commit that nothing may name by then, so what is
-    younger stays.
+    younger stays. Whose process this is may have little memory, and takes its time instead.
     """
     settings = (
         "gc.auto=1000", "gc.autoPackLimit=20", "gc.autoDetach=false", "gc.logExpiry=now",
-        "gc.pruneExpire=1.day.ago",
+        "gc.pruneExpire=1.day.ago", "pack.threads=1", "pack.windowMemory=64m",
+        "core.bigFileThreshold=16m",
     )  # fmt: skip
     options = (word for setting in settings for word in ("-c", setting))
     argv = ("git", *_SAFE, *options, "gc", "--auto", "--quiet")
