@@ -21,7 +21,7 @@ import psycopg
 
 from ouroboros.bootstrap import compose
 from ouroboros.domain.errors import PreviewError
-from ouroboros.domain.failpoint import FailpointReached, armed
+from ouroboros.domain.failpoint import FailpointReached, armed, stop_here
 from ouroboros.domain.publish import PublishState
 from ouroboros.entrypoints.worker import Worker, only_worker
 from ouroboros.settings import read_settings
@@ -82,11 +82,13 @@ def actions(order: dict, point: str):
             with notes.open("a") as file:
                 file.write(name + "\n")
         if left and (action := left[0]):
-            if action != "raise":
-                left.clear()
-                os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[action])
-            else:
+            if action == "raise":
                 raise FailpointReached(name)
+            left.clear()
+            if action == "stop":
+                stop_here(name)
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     return act
 

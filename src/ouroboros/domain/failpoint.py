@@ -8,6 +8,7 @@ call is one look into an empty dictionary. Names are written as `<workflow>.<pla
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -51,15 +52,19 @@ def _kill(_: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _stop(_: str) -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
+def stop_here(_: str) -> None:
+    """Stop this process at this very place.
+
+    A signal to the process is another thread's to take, and this one would go on until it has.
+    """
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def _raise(name: str) -> None:
     raise FailpointReached(name)
 
 
-_ACTIONS: Mapping[str, Callable[[str], None]] = {"kill": _kill, "stop": _stop, "raise": _raise}
+_ACTIONS: Mapping[str, Callable[[str], None]] = {"kill": _kill, "stop": stop_here, "raise": _raise}
 
 
 def _read(text: str) -> dict[str, Callable[[str], None]]:
