@@ -9,7 +9,7 @@ import pytest
 from ouroboros.adapters import web_roots
 from ouroboros.adapters.web_roots import WebRoots
 from ouroboros.domain.errors import Refused
-from ouroboros.domain.failpoint import armed
+from ouroboros.domain.failpoint import armed, stop_here
 from ouroboros.domain.slot import make_pool
 
 SLOT = make_pool().by_number(1)
@@ -71,7 +71,7 @@ def fork_and_freeze(act) -> int:
     child = os.fork()
     if child == 0:
         try:
-            with armed("web_root.fence_compared", lambda _: os.kill(os.getpid(), signal.SIGSTOP)):
+            with armed("web_root.fence_compared", stop_here):
                 act()
         finally:  # the child must never return into pytest
             os._exit(0)
