@@ -27,7 +27,7 @@ def ask_publish(
     if prebuilt is not None:
         asked["prebuilt"] = str(Path(prebuilt).absolute())
     queued = api.post("/api/publishes", asked)
-    found = queued if detach else watch(api, queued["publish_id"])
+    found = queued if detach else watch(api, queued)
     answer("publish", found, _told)
 
 
@@ -38,20 +38,20 @@ def ask_rollback(
     api = client()
     path = path_of("api", "slots", slot, "rollback")
     queued = api.post(path, {"to": to, "database": database})
-    found = queued if detach else watch(api, queued["publish_id"])
+    found = queued if detach else watch(api, queued)
     answer("rollback", found, _told)
 
 
-def watch(api: "Client", publish_id: str) -> Document:
-    """Show a publish's steps until it ends, over restarts of the API.
+def watch(api: "Client", queued: Document) -> Document:
+    """Show the steps of a publish that was queued until it ends, over restarts of the API.
 
     Raises `publish_failed` and the like.
     """
-    seen, told, began, patience = "", set[str](), time.monotonic(), Patience()
+    told, began, patience = set[str](), time.monotonic(), Patience()
+    path, seen = path_of("api", "publishes", queued["publish_id"]), queued["version"]
     while True:
-        query = {"wait_s": _WATCH_S, "seen": seen}
         try:
-            found: dict[str, Any] = api.get(path_of("api", "publishes", publish_id), query, 60.0)
+            found: dict[str, Any] = api.get(path, {"wait_s": _WATCH_S, "seen": seen}, 60.0)
         except PreviewError as error:
             patience.bear(error)
             continue

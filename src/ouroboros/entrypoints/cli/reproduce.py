@@ -38,7 +38,7 @@ def reproduce(
     asked = {"run_id": run, "repo": original["repo"], "ref": made["commit_sha"]}
     if original.get("prebuilt"):
         asked["prebuilt"] = original["prebuilt"]
-    copy = watch(api, api.post("/api/publishes", asked)["publish_id"])
+    copy = watch(api, api.post("/api/publishes", asked))
     found = compare(made, api.get(path_of("api", "publishes", copy["publish_id"], "made-of")))
     if release:
         api.post(path_of("api", "slots", lease["slot_id"], "release"), {"run_id": run})

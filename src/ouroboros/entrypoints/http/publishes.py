@@ -23,8 +23,8 @@ router = APIRouter(prefix="/api/publishes", tags=["publishes"])
 
 _LOOK_AGAIN_S = 2.0
 """How soon a waiting answer looks by itself, should a notification have been lost."""
-_STEPS_TOGETHER_S = 0.2
-"""How long an answer about a step waits for the next ones: most take less than asking again."""
+_STEPS_TOGETHER_S = 0.5
+"""How long an answer about a step waits for the next ones: most take little more than asking."""
 
 
 class PublishRequest(Asked):
