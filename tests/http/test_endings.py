@@ -122,18 +122,22 @@ def test_who_watches_is_told_of_steps_together_and_of_the_end_at_once(served, mo
     monkeypatch.setattr(publishes, "_STEPS_TOGETHER_S", 60.0)
     served.lease("watched")
     store = served.at.publishes
-    store.queue("watched", "/tmp/nowhere", "main")
-    publish = store.claim()
+    publish_id = store.queue("watched", "/tmp/nowhere", "main")
+    served.sql("UPDATE publishes SET state = 'running' WHERE publish_id = %(id)s", id=publish_id)
+    publish = next(each for each in store.running() if each.publish_id == publish_id)
     store.begin_step(publish, "source", 1)
 
     def answer(asked: dict[str, object]) -> dict[str, Any]:
         with served.local() as api:
-            return api.get(f"/api/publishes/{publish.publish_id}", params=asked).json()
+            return api.get(f"/api/publishes/{publish_id}", params=asked).json()
 
     asked = {"wait_s": 30, "seen": answer({})["version"]}
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(answer, asked)
-        time.sleep(0.5)
+        listening = served.app.state.publish_changes._called
+        while all(publish_id != payload for _, payload, _ in list(listening.values())):
+            assert not waiting.done()
+            time.sleep(0.01)
         store.end_step(publish, "source", succeeded=False, result={})
         time.sleep(0.5)
         assert not waiting.done()
