@@ -57,3 +57,14 @@ def control_plane(control_dsn: str) -> Iterator[Control]:
         )
     finally:
         pool.close()
+
+
+@pytest.fixture
+def running(control_plane):
+    """A publish that a worker has claimed."""
+    lease = control_plane.take("a").lease
+    control_plane.leases.mark_reset(lease)
+    control_plane.publishes.queue("a", "/repo", "main")
+    publish = control_plane.publishes.claim()
+    assert publish is not None
+    return publish

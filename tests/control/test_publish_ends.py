@@ -9,17 +9,6 @@ from ouroboros.domain.errors import PreviewError
 from ouroboros.domain.publish import PublishState
 
 
-@pytest.fixture
-def running(control_plane):
-    """A publish that a worker has claimed."""
-    lease = control_plane.take("a").lease
-    control_plane.leases.mark_reset(lease)
-    control_plane.publishes.queue("a", "/repo", "main")
-    publish = control_plane.publishes.claim()
-    assert publish is not None
-    return publish
-
-
 def refusal(act, *arguments, **named) -> str:
     with pytest.raises(PreviewError) as refused:
         act(*arguments, **named)

@@ -14,15 +14,6 @@ from ouroboros.domain.errors import PreviewError
 FILE = Artifact("source.log", "text/plain", 3, "0" * 64, Path("/artifacts/p1/source.log"))
 
 
-@pytest.fixture
-def running(control_plane):
-    """A publish that a worker has claimed."""
-    lease = control_plane.take("a").lease
-    control_plane.leases.mark_reset(lease)
-    control_plane.publishes.queue("a", "/repo", "main")
-    return control_plane.publishes.claim()
-
-
 @contextmanager
 def listening(control_plane) -> Iterator[psycopg.Connection]:
     with psycopg.connect(control_plane.dsn, autocommit=True) as db:

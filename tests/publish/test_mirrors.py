@@ -72,8 +72,12 @@ def fetched(tmp_path) -> Fetched:
 def test_what_many_fetches_left_is_packed_and_nothing_of_today_is_lost(fetched):
     commits = [fetched.fetch(number) for number in range(24)]
     assert fetched.packs() == 24
+    left = (fetched.mirror / "packed-refs.lock", fetched.mirror / "objects/pack/.tmp-1-pack-x")
+    for each in left:  # of a git that was killed
+        each.touch()
     assert mirrors_of(fetched.layout).collect() == []
     assert fetched.packs() <= 2
+    assert not any(each.exists() for each in left)
     assert all(fetched.holds(each) for each in commits)
     assert fetched.run(git.resolve(fetched.mirror, fetched.env)) == commits[-1]
     # A branch that has not moved is found as well as one that has.

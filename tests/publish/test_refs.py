@@ -1,7 +1,12 @@
 """Branch, tag and commit id lead to the commit they name, and nothing else is taken for one."""
 
+import subprocess
+
 import pytest
 from tests.publish.conftest import Bench
+
+from ouroboros.plans import git
+from ouroboros.plans.layout import Layout
 
 
 @pytest.fixture
@@ -31,3 +36,13 @@ def test_a_branch_that_names_a_tag_is_refused(bench, tagged):
     done = bench.instance.publish(bench.run_id, bench.repository.path, "odd")
     assert done.document["error"] == "ref_not_found", done
     assert bench.served() is None
+
+
+def test_a_branch_that_has_not_moved_is_found_where_its_mirror_was_tidied(bench, tagged):
+    publish = (bench.run_id, bench.repository.path, "work")
+    assert bench.instance.publish(*publish).status == 0
+    mirror = Layout(bench.instance.state_dir).mirror(str(bench.repository.path))
+    subprocess.run(["git", "pack-refs", "--all"], cwd=mirror, check=True)
+    assert not (mirror / git.WANTED).exists()
+    again = bench.instance.publish(*publish)
+    assert (again.status, again.document["commit_sha"]) == (0, tagged), again

@@ -19,6 +19,9 @@ from ouroboros.ports import CommandRunner
 from ouroboros.services.publish.removal import remove_or_tell
 
 _DAY_S = 86400
+_LEFTOVERS = (
+    "*.lock", "refs/**/*.lock", "worktrees/*/locked", "objects/pack/tmp_*", "objects/pack/.tmp-*",
+)  # fmt: skip
 _log = structlog.get_logger("mirrors")
 
 
@@ -55,11 +58,22 @@ class Mirrors:
         return time.time() - used_at < self.keep_days * _DAY_S or _has_release(mirror)
 
     def _tidy(self, mirror: Path) -> None:
+        remove_leftovers(mirror)
         config = mirror.with_suffix(".config")
         env = base_environment(self.tools_path, self.layout.repositories)
         tidied = self.runner.run(git.tidy(mirror, git.environment(env, config)))
         if not tidied.succeeded:
             _log.error("not tidied", mirror=mirror.name, output=tidied.output[-1000:])
+
+
+def remove_leftovers(mirror: Path) -> None:
+    """Remove what a git that was killed left: its locks would fail every later one.
+
+    Whoever holds the mirror's own lock is the only one at work there, so nobody needs them.
+    """
+    for pattern in _LEFTOVERS:
+        for left in mirror.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def _do_not_wait() -> NoReturn:

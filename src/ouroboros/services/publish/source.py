@@ -11,6 +11,7 @@ from ouroboros.domain.identifiers import is_commit_id, parse_ref
 from ouroboros.domain.template import digest_of
 from ouroboros.plans import git
 from ouroboros.services.publish.egress import require_egress
+from ouroboros.services.publish.mirrors import remove_leftovers
 from ouroboros.services.publish.pages import require_browser
 from ouroboros.services.publish.prebuilt import BACKEND, take_prebuilt
 from ouroboros.services.publish.work import Work
@@ -18,7 +19,6 @@ from ouroboros.services.publish.work import Work
 _READY = ".preview-source"
 _MADE = "preview-made"
 _WORKTREES = 20
-_LEFTOVERS = ("*.lock", "refs/**/*.lock", "worktrees/*/locked", "objects/pack/tmp_*")
 
 
 def lay_out_source(work: Work) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def lay_out_source(work: Work) -> dict[str, Any]:
     repo, ref = git.parse_repository(publish.repo), parse_ref(publish.ref)
     mirror = work.layout.mirror(repo)
     with exclusive_file(mirror.with_suffix(".lock"), work.watch.require_still_wanted):
-        _remove_leftovers(mirror)
+        remove_leftovers(mirror)
         environment = _git_environment(work, repo)
         _initialise(work, mirror, environment)
         commit = publish.commit_sha or _fetch(work, mirror, repo, ref, environment)
@@ -59,16 +59,6 @@ def lay_out_source(work: Work) -> dict[str, Any]:
         "migrations": migrations,
         "prebuilt": prebuilt,
     }
-
-
-def _remove_leftovers(mirror: Path) -> None:
-    """Remove what a git that was killed left: its locks would fail every later publish.
-
-    Whoever holds the mirror's own lock is the only one at work there, so nobody needs them.
-    """
-    for pattern in _LEFTOVERS:
-        for left in mirror.glob(pattern):
-            left.unlink(missing_ok=True)
 
 
 def _initialise(work: Work, mirror: Path, env: dict[str, str]) -> None:
@@ -127,11 +117,9 @@ def _digests(
 
 def _fetch(work: Work, mirror: Path, repo: str, ref: str, env: dict[str, str]) -> str:
     fetched = work.run_watched(git.fetch(mirror, repo, ref, env))
-    if fetched.succeeded and not is_commit_id(ref):
-        tip = _tip_of_branch(mirror)
-        if tip is not None:
-            return tip
-    elif not is_commit_id(ref):
+    if fetched.succeeded and not is_commit_id(ref) and (tip := _tip_of_branch(mirror)):
+        return tip
+    if not fetched.succeeded and not is_commit_id(ref):
         fetched = work.run_watched(git.fetch_tag(mirror, repo, ref, env))
     if not fetched.succeeded:
         raise Failed(
