@@ -21,10 +21,14 @@ def test_a_process_that_was_stopped_within_a_transaction_is_told_of_an_outage(co
 
 def test_a_connection_that_postgresql_has_closed_is_not_handed_out_again(control_plane):
     with control(control_plane.pool) as db:
-        pid = db.info.backend_pid
-    control_plane.sql("SELECT pg_terminate_backend(%(pid)s, 10000)", pid=pid)
+        db.execute("SELECT 1")
+    ended = control_plane.sql(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'test'"
+    )
+    assert ended
     with control(control_plane.pool) as db:
-        assert db.execute("SELECT pg_backend_pid() AS pid").fetchone() != {"pid": pid}
+        assert db.execute("SELECT 1 AS one").fetchone() == {"one": 1}
 
 
 def test_an_idle_transaction_ends_before_those_who_wait_for_its_locks_give_up(control_plane):
